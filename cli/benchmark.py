@@ -32,8 +32,9 @@ _WIDTH = 170
 def command(name: str, output: Path, workers: str, as_json: bool, **options: Any) -> int:
     """Repeat an experiment of Ganin et al., JMLR 17 (2016) 59, with its networks and solver.
 
-    NAME is moons, amazon, digits or signs. Beside the accuracy after the last epoch stand that of
-    what a label-free figure chooses, and what a peek at the target's labels would have quoted.
+    NAME is moons, amazon, digits, signs or numbers. Beside the accuracy after the last epoch
+    stand that of what a label-free figure chooses, and what a peek at the target's labels would
+    have quoted.
     """
     from hepdann.experiments import benchmark
     from hepdann.live import Live

@@ -36,7 +36,7 @@ COMMANDS = {
     "report": "Write runs as one HTML page that opens offline.",
     "export": "Write a run as ONNX or C++ for the experiment's framework.",
     "generate": "Train a generator of showers or pictures, and draw events with it.",
-    "benchmark": "Repeat an experiment of the DANN paper: moons, amazon, digits, signs.",
+    "benchmark": "Repeat an experiment of the DANN paper: moons, amazon, digits, signs, numbers.",
     "predict": "Write the scores of a run beside your own files.",
 }
 

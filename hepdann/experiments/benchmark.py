@@ -150,7 +150,7 @@ def benchmark(
     """Repeat an experiment of the DANN paper; what was done before is not done again.
 
     Args:
-        name: "moons", "amazon", "digits" or "signs".
+        name: "moons", "amazon", "digits", "signs" or "numbers".
         output: folder for all that is made; ``table.json`` and ``table.md`` are written into it
             after each training.
         data: folder with the data sets; default what HEPDANN_DATA names.
@@ -207,8 +207,7 @@ def _table_of(work: Plan, results: dict[str, list[MemberResult]]) -> Table:
     groups: dict[tuple[str, str], list[MemberResult]] = {}
     for experiment, trial in work.trials:
         for member in results.get(trial.key, []):
-            method = member["method"]
-            title = work.titles.get((trial.key, method), method)
+            title = trial.title or member["method"]
             groups.setdefault((experiment, title), []).append(member)
     lines = tuple(
         _line(experiment, title, members, work) for (experiment, title), members in groups.items()
@@ -259,9 +258,7 @@ def _sentences(work: Plan, lines: Sequence[Line]) -> list[str]:
         for line in lines
         if line.method == "source-only" and (line.experiment, "dann") in of
     ]
-    if not pairs:
-        return []
-    if work.name == "amazon":
+    if pairs and work.name == "amazon":
         right = sum(dann.chosen.mean >= plain.chosen.mean for plain, dann in pairs)
         nearer = sum(d.more["distance"] < p.more["distance"] for p, d in pairs)
         return [
@@ -271,10 +268,10 @@ def _sentences(work: Plan, lines: Sequence[Line]) -> list[str]:
             ),
             f"the proxy A-distance of its features is smaller in {nearer} of {len(pairs)}",
         ]
-    plain, dann = pairs[0]
     return [
         (
-            f"error on the target: source-only {1 - plain.last.mean:.4f}, DANN "
-            f"{1 - dann.last.mean:.4f} (last epoch)"
+            f"{plain.experiment}: error on the target, source-only {1 - plain.last.mean:.4f}, "
+            f"DANN {1 - dann.last.mean:.4f} (last epoch)"
         )
+        for plain, dann in pairs
     ]

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from ..config import Config, TrainConfig, load_config, override
+from ..config import Config, load_config, override
 from ..errors import ConfigError
+from ..provenance import provenance
 from ..readers.reviews import convert_reviews
 from ..samples.toys import ROTATION, moons
-from ..tensors import Tensors
+from ..tensors.arrays import write_parts
 from .trial import Trial
 
 DOMAINS = ("books", "dvd", "electronics", "kitchen")
 WORDS = 8.0  # length that reviews are scaled to
-MOONS = 430  # of each domain: 300 to train on, as in the paper
+NUMBERS = 10_000  # drawn, as many as MNIST's test part has
+MOONS = {"train": 300, "validation": 100, "test": 2_000}  # of each domain; 300 as in the paper
+_CONFIGS = {"digits": "mnist-m", "numbers": "mnist-m"}  # of benchmarks that have another's name
 _ADDRESS = {
     "amazon": "https://github.com/GRAAL-Research/domain_adversarial_neural_network",
     "digits/mnist.npz": "https://github.com/rasbt/mnist-pngs",
@@ -48,7 +51,6 @@ _DIGITS = {
     "subspace alignment": 0.5690,
 }
 _SIGNS = {"source-only": 0.7900, "dann": 0.8865, "train on target": 0.9980}
-_BEYOND = "dann, domain normalisation"
 _LABELLED = 100  # pictures of the target whose labels a line of the table is trained with
 
 
@@ -61,14 +63,12 @@ class Plan:
         trials: the tasks, by experiment; those of one experiment may be several.
         paper: accuracies by experiment and method.
         lambda_: of adversarial methods in the column of the last epoch.
-        titles: names of methods in the table, by trial key and method.
     """
 
     name: str
     trials: tuple[tuple[str, Trial], ...]
     paper: Mapping[tuple[str, str], float]
     lambda_: float = 1.0
-    titles: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def plan(name: str, output: Path, data: Path | None, seeds: int, epochs: int | None = None) -> Plan:
@@ -90,7 +90,7 @@ def plan(name: str, output: Path, data: Path | None, seeds: int, epochs: int | N
             where="benchmark",
             mend=f"there is {', '.join(NAMES)}",
         )
-    config = load_config(name if name != "digits" else "mnist-m", expand=False)
+    config = load_config(_CONFIGS.get(name, name), expand=False)
     changes = {} if epochs is None else {"train.epochs": epochs}
     config = override(config, {"train.seeds": seeds, "train.diagnose": False, **changes})
     return _PLANS[name](output, data, config)
@@ -114,24 +114,23 @@ def _data(data: Path | None, name: str) -> Path:
 
 
 def _make_moons(path: Path) -> None:
-    sets = [moons(MOONS, turn, np.random.default_rng(k)) for k, turn in enumerate((0.0, ROTATION))]
-    (points, label), (turned, truth) = sets
-    Tensors.from_arrays(
-        points,
-        label,
-        data=turned,
-        truth=truth,
-        names=["x", "y"],
-        output=path,
-        classes=["upper", "lower"],
-    )
+    tables = {}
+    for seed, (domain, turn) in enumerate((("mc", 0.0), ("data", ROTATION))):
+        generator = np.random.default_rng(seed)
+        for part, count in MOONS.items():
+            tables[domain, part] = moons(count, turn, generator)
+    write_parts(
+        path, tables, names=["x", "y"], classes=["upper", "lower"],
+        samples={"mc": ["moons"], "data": ["turned"]}, record=provenance([], {}),
+    )  # fmt: skip
 
 
 def _moons(output: Path, data: Path | None, config: Config) -> Plan:
+    """The paper's network, and a deeper one whose λ reverse validation chooses."""
     del data
     train = config.train.model_copy(update={"alignments": [], "workers": 1})
     experiment = f"moons turned by {ROTATION:g}°"
-    trial = Trial(
+    paper = Trial(
         "moons",
         output / "moons.h5",
         output / "moons",
@@ -141,7 +140,30 @@ def _moons(output: Path, data: Path | None, config: Config) -> Plan:
         scale=1.0,
         make=_make_moons,
     )
-    return Plan("moons", ((experiment, trial),), {(experiment, "dann"): 1.0}, train.lambda_)
+    deeper = {
+        "extractor": [50, 50],
+        "activation": "tanh",
+        "domain_head": [50, 50],
+        "optimiser": "adam",
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "lambda_schedule": "ganin",
+        "domain_weight": 1.0,
+        "batch_size": 50,
+        "ema": 0.995,
+    }
+    beyond = replace(
+        paper,
+        key="deeper",
+        tensors=output / "deeper.h5",
+        folder=output / "deeper",
+        train=train.model_copy(update=deeper),
+        lambdas=(0.3, 1.0, 3.0),
+        only=("dann",),
+        title="dann, two layers of 50",
+    )
+    trials = (experiment, paper), (experiment, beyond)
+    return Plan("moons", trials, {(experiment, "dann"): 1.0}, train.lambda_)
 
 
 def _amazon(output: Path, data: Path | None, config: Config) -> Plan:
@@ -179,7 +201,7 @@ def _digits(output: Path, data: Path | None, config: Config) -> Plan:
     path = output / "mnist-m.h5"
     if not path.exists():
         _make_mnist_m(_data(data, "digits/mnist.npz"), _data(data, "digits/bsds500"), output, path)
-    return _pictures("digits", "MNIST → MNIST-M", output, path, config, _DIGITS)
+    return _pictures("digits", {"MNIST → MNIST-M": (path, output)}, config, _DIGITS)
 
 
 def _make_mnist_m(digits: Path, photographs: Path, folder: Path, output: Path) -> None:
@@ -214,54 +236,78 @@ def _signs(output: Path, data: Path | None, config: Config) -> Plan:
         photographs = str(_data(data, "signs/gtsrb13_train.npz"))
         (drawn,) = write_signs(output / "drawn", 20_000, 0, truth=False)
         convert([str(drawn)], [photographs], output=path, truth=photographs, config=config)
-    return _pictures("signs", "drawn signs → GTSRB, 13 classes", output, path, config, _SIGNS)
+    files = {"drawn signs → GTSRB, 13 classes": (path, output)}
+    return _pictures("signs", files, config, _SIGNS)
+
+
+def _numbers(output: Path, data: Path | None, config: Config) -> Plan:
+    """MNIST to drawn numbers and back, as many of either as MNIST has in its smaller part."""
+    from ..readers import convert
+    from ..samples import write_numbers
+
+    mnist, drawn = f"{_data(data, 'digits/mnist.npz')}:test", output / "drawn" / "mc.h5"
+    if not drawn.exists():
+        write_numbers(drawn.parent, NUMBERS, 0)
+    ends = {"MNIST": mnist, "drawn numbers": str(drawn)}
+    files: dict[str, tuple[Path, Path]] = {}
+    for source, target in (("MNIST", "drawn numbers"), ("drawn numbers", "MNIST")):
+        folder = output / f"{source} to {target}".replace(" ", "-").lower()
+        path = folder.with_suffix(".h5")
+        files[f"{source} → {target}"] = path, folder
+        if not path.exists():
+            convert([ends[source]], [ends[target]], output=path, truth=ends[target], config=config)
+    return _pictures("numbers", files, config, {}, ("source-only", "dann", "target", "beyond"))
 
 
 def _pictures(
-    name: str, experiment: str, output: Path, path: Path, config: Config, paper: Mapping[str, float]
+    name: str,
+    files: Mapping[str, tuple[Path, Path]],
+    config: Config,
+    paper: Mapping[str, float],
+    words: Sequence[str] = ("source-only", "dann", "target", "beyond", "labelled", "mmd", "coral"),
 ) -> Plan:
-    """A trial for each seed and method, so that all cores work and little is lost by a stop."""
+    """A trial for each seed and line, line by line: a stop leaves whole lines of the table.
+
+    Args:
+        name: of the benchmark.
+        files: the tensor file of each experiment, and the folder of its trainings.
+        config: with the paper's settings.
+        paper: accuracies by method.
+        words: the lines, in their order.
+    """
     base = config.train.model_copy(update={"seeds": 1, "workers": 1, "alignments": []})
-    beyond = base.model_copy(
-        update={
-            "normalisation": "domain",
-            "optimiser": "adam",
-            "learning_rate": 1e-3,
-            "schedule": "cosine",
-            "ema": 0.995,
-        }
-    )
+    beyond = {
+        "normalisation": "domain",
+        "optimiser": "adam",
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "ema": 0.995,
+    }
+    titles = {
+        "beyond": "dann, domain normalisation",
+        "labelled": f"dann, {_LABELLED} target labels",
+    }
     trials: list[tuple[str, Trial]] = []
-    titles: dict[tuple[str, str], str] = {}
-    rows: list[tuple[str, TrainConfig, str, str]] = [
-        ("source-only", base, "dann", "source-only"),
-        ("dann", base, "dann", "dann"),
-        ("target", base, "dann", "train on target"),
-        ("beyond", beyond, "dann", _BEYOND),
-        ("labelled", base, "dann", f"dann, {_LABELLED} target labels"),
-        ("mmd", base, "mmd", "mmd"),
-        ("coral", base, "coral", "coral"),
-    ]
-    first = config.train.seed
-    for word, settings, method, title in rows:  # a stop leaves whole lines of the table
-        for seed in range(first, first + config.train.seeds):
-            train = settings.model_copy(update={"methods": [method], "seed": seed})
+    for experiment, (path, folder) in files.items():
+        prefix = f"{folder.name}-" if len(files) > 1 else ""
+        for word in words:
+            method = word if word in ("mmd", "coral") else "dann"
             label = {"source-only": "source-only", "target": "oracle"}.get(word, method)
-            key = f"{word}-{seed}"
-            trial = Trial(
-                key,
-                path,
-                output / key,
-                train,
-                only=(label,),
-                subspace=word == "source-only",
-                labelled=_LABELLED if word == "labelled" else 0,
-            )
-            trials.append((experiment, trial))
-            method_of = "train on target" if label == "oracle" else label
-            titles[key, method_of] = title
-    known = {(experiment, method): value for method, value in paper.items()}
-    return Plan(name, tuple(trials), known, titles=titles)
+            for seed in range(config.train.seed, config.train.seed + config.train.seeds):
+                changes = {"methods": [method], "seed": seed} | (beyond if word == "beyond" else {})
+                trial = Trial(
+                    f"{prefix}{word}-{seed}",
+                    path,
+                    folder / f"{word}-{seed}",
+                    base.model_copy(update=changes),
+                    only=(label,),
+                    subspace=word == "source-only",
+                    labelled=_LABELLED if word == "labelled" else 0,
+                    title=titles.get(word),
+                )
+                trials.append((experiment, trial))
+    known = {(experiment, method): paper[method] for experiment in files for method in paper}
+    return Plan(name, tuple(trials), known)
 
 
 _PLANS: dict[str, Callable[[Path, Path | None, Config], Plan]] = {
@@ -269,5 +315,6 @@ _PLANS: dict[str, Callable[[Path, Path | None, Config], Plan]] = {
     "amazon": _amazon,
     "digits": _digits,
     "signs": _signs,
+    "numbers": _numbers,
 }
 NAMES = tuple(_PLANS)

@@ -59,6 +59,7 @@ class Trial:
         labelled: training pictures of the target whose labels are trained on with the source's,
             each so often that they are a tenth of it.
         only: methods that train, "oracle" among them; empty for all.
+        title: of the line of its networks in the table; default their method.
     """
 
     key: str
@@ -72,6 +73,7 @@ class Trial:
     make: Callable[[Path], object] | None = None
     subspace: bool = False
     labelled: int = 0
+    title: str | None = None
 
     @property
     def fingerprint(self) -> str:

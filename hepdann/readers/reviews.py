@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import SplitConfig
 from ..errors import ReadError
 from ..inputs import regular_file
 from ..provenance import describe_file, provenance
-from ..tensors import Block, TensorWriter, event_ids
+from ..tensors.arrays import write_parts
 
 _LARGEST = 1 << 28  # bytes of a file, packed
 _VALIDATION = 0.1  # share of the labelled reviews, as the paper holds out
@@ -70,38 +70,20 @@ def convert_reviews(
         ReadError: a file is not there or damaged.
         SchemaError: the output cannot be written.
     """
-    paths = {
-        (domain, part): Path(folder) / f"{name}_{part}.svmlight.gz"
-        for domain, name in (("mc", source), ("data", target))
-        for part in ("train", "test")
-    }
-    tables = {key: read_reviews(path, words) for key, path in paths.items()}
-    x, y = tables["mc", "test"]
-    tables["mc", "test"] = x[:_MOST_TESTED], y[:_MOST_TESTED]
-    names = [f"word_{number}" for number in range(words)]
-    capacity = {
-        domain: sum(len(tables[domain, part][1]) for part in ("train", "test"))
-        for domain in ("mc", "data")
-    }
-    with TensorWriter(
-        output, features=names, units=[""] * words, spectators=(), classes=("bad", "good"),
-        samples={"mc": [source], "data": [target]}, capacity=capacity, split=SplitConfig(),
-        truth=True,
-    ) as writer:  # fmt: skip
-        for (domain, part), (table, label) in tables.items():
-            count, first = len(label), 0 if part == "train" else capacity[domain]
-            split = np.full(count, 2, np.uint8)
+    paths, tables = [], {}
+    for domain, name in (("mc", source), ("data", target)):
+        for part in ("train", "test"):
+            paths.append(Path(folder) / f"{name}_{part}.svmlight.gz")
+            x, y = read_reviews(paths[-1], words)
+            most = _MOST_TESTED if (domain, part) == ("mc", "test") else len(y)
+            order = np.random.default_rng(0).permutation(min(most, len(y)))
+            first = ceil((1 - _VALIDATION) * len(y)) if part == "train" else len(y)
+            tables[domain, part] = x[order[:first]], y[order[:first]]
             if part == "train":
-                split = (np.arange(count) >= (1 - _VALIDATION) * count).astype(np.uint8)
-            order = np.random.default_rng(0).permutation(count)
-            block = Block(
-                features=table[order],
-                spectators=np.empty((count, 0), np.float32),
-                weight=np.ones(count, np.float32),
-                sample=np.zeros(count, np.uint16),
-                event_id=event_ids(domain, [first + order]),
-                label=label[order] if domain == "mc" else None,
-                truth=label[order] if domain == "data" else None,
-            )
-            writer.put(writer.prepare(domain, block, split))
-        writer.finish(provenance([describe_file(p) for p in paths.values()], {"words": words}))
+                tables[domain, "validation"] = x[order[first:]], y[order[first:]]
+    names = [f"word_{number}" for number in range(words)]
+    record = provenance([describe_file(path) for path in paths], {"words": words})
+    write_parts(
+        output, tables, names=names, classes=("bad", "good"),
+        samples={"mc": [source], "data": [target]}, record=record,
+    )  # fmt: skip

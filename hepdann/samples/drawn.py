@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from .mnist_m import write_drawn
-
-if TYPE_CHECKING:
-    from PIL.ImageDraw import ImageDraw
 
 Picture = Image.Image
 _NUMBER_SIDE, _NUMBER_LARGE = 32, 96  # pixels, as stored and as drawn
@@ -90,8 +86,6 @@ def _photographed(
 
 def _draw_number(digit: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     """A picture (32, 32, 3) with a digit in its middle, and mostly others beside it."""
-    from PIL import Image, ImageDraw
-
     file = fonts()[generator.integers(len(fonts()))]
     face = font(file, int(generator.integers(60, 92)))
     colour = generator.integers(0, 256, 3)
@@ -133,8 +127,6 @@ write_numbers = partial(write_drawn, _draw_number, range(10), _STREAM)
 
 def draw_shape(shape: str, generator: np.random.Generator) -> NDArray[np.uint8]:
     """A grey picture (32, 32, 1) of one shape, whole, of any size, place, angle and two greys."""
-    from PIL import Image, ImageDraw
-
     radius = generator.uniform(*_RADII)
     middle = generator.uniform(radius, _SHAPE_SIDE - radius, 2)
     ground, grey = generator.integers(0, 256, 2)
@@ -168,8 +160,6 @@ write_shapes = partial(write_drawn, _of_label, range(len(SHAPES)), _SHAPES_STREA
 
 def _draw_sign(sign: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     """A picture (40, 40, 3) of a sign of this number in GTSRB, in some pose and light."""
-    from PIL import Image
-
     picture = _street(generator)
     face = _face(sign, int(generator.integers(3)))
     size = _SIGN_LARGE * generator.uniform(0.62, 0.9)
@@ -192,8 +182,6 @@ def _draw_sign(sign: int, generator: np.random.Generator) -> NDArray[np.uint8]:
 
 def _street(generator: np.random.Generator) -> Picture:
     """What stands behind a sign: leaves, walls or sky, of little colour, bright or in the shade."""
-    from PIL import Image
-
     grey = 255 * generator.beta(0.8, 1.1)
     rough = generator.uniform(0, 0.45) * min(grey, 160) + 4
     light = np.full((_SIGN_LARGE, _SIGN_LARGE, 1), grey)
@@ -210,8 +198,6 @@ def _street(generator: np.random.Generator) -> Picture:
 @cache
 def _face(sign: int, style: int) -> Picture:
     """A sign from the front, transparent around it; styles differ in the weight of its letters."""
-    from PIL import Image, ImageDraw
-
     large = Image.new("RGBA", (2 * _SIGN, 2 * _SIGN), (0, 0, 0, 0))
     pen, side = ImageDraw.Draw(large), 2 * _SIGN
     if sign in _LIMITS:
@@ -248,7 +234,7 @@ def _face(sign: int, style: int) -> Picture:
     return large.resize((_SIGN, _SIGN), Image.Resampling.BOX)
 
 
-def _disc(pen: ImageDraw, side: int, inset: float, colour: tuple[int, int, int]) -> None:
+def _disc(pen: ImageDraw.ImageDraw, side: int, inset: float, colour: tuple[int, int, int]) -> None:
     pen.ellipse((inset * side, inset * side, side * (1 - inset), side * (1 - inset)), colour)
 
 
@@ -256,8 +242,6 @@ def _text(
     large: Picture, text: str, colour: tuple[int, int, int], height: float, style: int
 ) -> None:
     """Letters narrower than the font has them, as on signs, and bolder if it is not bold."""
-    from PIL import Image, ImageDraw
-
     file = next(f for f in fonts() if f.stem == ("DejaVuSans-Bold" if style == 2 else "DejaVuSans"))
     side = large.width
     layer = Image.new("L", (2 * side, side))

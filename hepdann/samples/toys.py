@@ -105,23 +105,20 @@ def moons(
     """Points of two half circles that reach into each other, about the centre of both.
 
     Args:
-        events: number of points.
+        events: number of points, half of them of each moon.
         rotation: of all of them, in degrees.
         generator: of the points.
 
     Returns:
         (N, 2) points and (N,) which moon, 0 or 1.
     """
-    label = generator.integers(0, 2, events).astype(np.int32)
-    angle = generator.uniform(0, np.pi, events)
-    upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    lower = np.stack([1 - np.cos(angle), 0.5 - np.sin(angle)], axis=1)
-    points = np.where(label[:, None] == 0, upper, lower)
-    points += generator.normal(0, 0.05, points.shape)
+    from sklearn.datasets import make_moons
+
+    points, label = make_moons(events, noise=0.05, random_state=int(generator.integers(2**32)))
     points = 2 * (points - (0.5, 0.25))
     turn = np.radians(rotation)
     matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    return (points @ matrix).astype(np.float32), label
+    return (points @ matrix).astype(np.float32), label.astype(np.int32)
 
 
 def _moons(

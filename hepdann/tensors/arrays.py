@@ -101,6 +101,55 @@ def write_arrays(
         writer.finish(provenance([], settings), impute=_means(blocks["mc"], split))
 
 
+def write_parts(
+    path: str | Path,
+    tables: Mapping[tuple[str, str], tuple[NDArray[np.float32], NDArray[np.int32]]],
+    *,
+    names: Sequence[str],
+    classes: Sequence[str],
+    samples: Mapping[str, Sequence[str]],
+    record: Mapping[str, Any],
+) -> None:
+    """Write tables whose splits are given, as a publication has them.
+
+    Args:
+        path: the tensor file.
+        tables: features (N, F) and labels (N,) of "mc" and "data", by domain and split; labels of
+            the data are kept as truth.
+        names: of the features.
+        classes: names of the classes.
+        samples: the name of each domain's sample.
+        record: the provenance.
+
+    Raises:
+        SchemaError: the file cannot be written.
+    """
+    from ..config.samples import SplitConfig
+
+    rows = dict.fromkeys(samples, 0)
+    for (domain, _), (_, label) in tables.items():
+        rows[domain] += len(label)
+    with TensorWriter(
+        path, features=names, units=[""] * len(names), spectators=(), classes=classes,
+        samples=samples, capacity=rows, split=SplitConfig(), truth=True,
+    ) as writer:  # fmt: skip
+        for (domain, part), (table, label) in tables.items():
+            count = len(label)
+            rows[domain] -= count
+            block = Block(
+                features=table,
+                spectators=np.empty((count, 0), np.float32),
+                weight=np.ones(count, np.float32),
+                sample=np.zeros(count, np.uint16),
+                event_id=event_ids(domain, [rows[domain] + np.arange(count)]),
+                label=label if domain == "mc" else None,
+                truth=label if domain == "data" else None,
+            )
+            split = np.full(count, SPLITS.index(part), np.uint8)
+            writer.put(writer.prepare(domain, block, split))
+        writer.finish(record)
+
+
 def _block(
     domain: str,
     events: Any,

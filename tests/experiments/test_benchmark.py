@@ -14,11 +14,13 @@ from hepdann.errors import ConfigError, Interrupted, ReadError
 from hepdann.evaluation import proxy_distance
 from hepdann.experiments import Line, Table, benchmark
 from hepdann.experiments.benchmark import Figure
+from hepdann.experiments.plans import plan
 from hepdann.inference.devices import choose_autocast
 from hepdann.readers.reviews import convert_reviews, read_reviews
 from hepdann.tensors import open_tensors
 from hepdann_cli.main import hepdann as command
 
+FEW_MOONS = {"train": 60, "validation": 8, "test": 10}
 DOMAINS = ("books", "dvd", "electronics", "kitchen")
 
 
@@ -44,14 +46,17 @@ def reviews(tmp_path_factory):
 
 
 def test_moons_are_trained_once_and_their_table_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("hepdann.experiments.plans.MOONS", 60)
+    monkeypatch.setattr("hepdann.experiments.plans.MOONS", FEW_MOONS)
     settings = {"output": tmp_path, "seeds": 2, "epochs": 1, "workers": 1}
     said = []
     table = benchmark("moons", report=lambda what, step: said.append((what, step)), **settings)
-    assert [line.method for line in table.lines] == ["source-only", "dann", "train on target"]
+    assert [line.method for line in table.lines] == [
+        "source-only", "dann", "train on target", "dann, two layers of 50",
+    ]  # fmt: skip
     assert all(line.seeds == 2 for line in table.lines)
+    assert table.lines[3].more["chosen_lambda"] in (0.3, 1.0, 3.0)
     assert table.lines[1].paper == 1.0
-    assert "moons: done, 1 of 1" in [what for what, _ in said]
+    assert "moons: done, 1 of 2" in [what for what, _ in said]
     said.clear()
     again = benchmark("moons", report=lambda what, step: said.append(what), **settings)
     assert said == []
@@ -64,13 +69,13 @@ def test_moons_are_trained_once_and_their_table_is_kept(tmp_path, monkeypatch):
 
 
 def test_a_benchmark_that_is_stopped_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr("hepdann.experiments.plans.MOONS", 60)  # 42 steps an epoch
+    monkeypatch.setattr("hepdann.experiments.plans.MOONS", FEW_MOONS)  # 60 steps an epoch
     settings = {"output": tmp_path, "seeds": 1, "epochs": 3, "workers": 1}
     asked = []
 
     def stop():
         asked.append(1)
-        return len(asked) == 60  # within the second epoch
+        return len(asked) == 90  # within the second epoch
 
     with pytest.raises(Interrupted):
         benchmark("moons", stop=stop, **settings)
@@ -122,30 +127,55 @@ def test_a_data_set_that_is_not_there_is_named_with_its_address(tmp_path):
     assert "there is no benchmark 'spam'" in str(result.exception)
 
 
-def test_digits_train_each_method_of_each_seed_by_itself(tmp_path):
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A folder of data with digits and a photograph."""
     generator = np.random.default_rng(0)
-    data = tmp_path / "data" / "digits"
-    (data / "bsds500").mkdir(parents=True)
-    label = np.arange(900) % 3
-    digits = generator.integers(0, 40, (900, 28, 28)).astype(np.uint8)
-    digits[np.arange(900), 5 + 8 * label] = 255  # a line whose row is the class
-    np.savez(data / "mnist.npz", x_train=digits, y_train=label)
+    data = tmp_path_factory.mktemp("pictures")
+    (data / "digits" / "bsds500").mkdir(parents=True)
+    label = np.arange(300) % 10
+    images = generator.integers(0, 40, (300, 28, 28)).astype(np.uint8)
+    images[np.arange(300), 4 + 2 * label] = 255  # a line whose row is the class
+    arrays = {"x_train": images, "y_train": label, "x_test": images[:60], "y_test": label[:60]}
+    np.savez(data / "digits" / "mnist.npz", **arrays)
     photograph = generator.integers(0, 256, (40, 40, 3)).astype(np.uint8)
-    Image.fromarray(photograph).save(data / "bsds500" / "a.png")
+    Image.fromarray(photograph).save(data / "digits" / "bsds500" / "a.png")
+    return data
+
+
+def test_digits_train_each_method_of_each_seed_by_itself(digits, tmp_path):
     result = CliRunner().invoke(command, [
-        "benchmark", "digits", "-o", str(tmp_path / "out"), "--data", str(tmp_path / "data"),
+        "benchmark", "digits", "-o", str(tmp_path / "out"), "--data", str(digits),
         "--seeds", "1", "--epochs", "1", "--workers", "1", "--json",
     ])  # fmt: skip
     assert result.exit_code == 0, result.output
     table = json.loads(result.stdout)
     assert [line["method"] for line in table["lines"]] == [
-        "source-only", "subspace alignment", "dann", "dann, domain normalisation",
-        "dann, 100 target labels", "train on target", "mmd", "coral",
+        "source-only", "subspace alignment", "dann", "train on target",
+        "dann, domain normalisation", "dann, 100 target labels", "mmd", "coral",
     ]  # fmt: skip
     assert table["lines"][0]["paper"] == 0.5225
     assert all(line["seeds"] == 1 for line in table["lines"])
     halved = choose_autocast("auto", "cpu") == "bf16"
     assert ("convolutions in bf16" in table["sentences"]) == halved
+
+
+def test_numbers_are_trained_on_in_both_directions(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("hepdann.experiments.plans.NUMBERS", 60)
+    work = plan("numbers", tmp_path, digits, seeds=2)
+    experiments = list(dict.fromkeys(experiment for experiment, _ in work.trials))
+    assert experiments == ["MNIST → drawn numbers", "drawn numbers → MNIST"]
+    keys = [trial.key for _, trial in work.trials]
+    assert len(set(keys)) == len(keys) == 2 * 4 * 2
+    assert keys[:3] == [
+        "mnist-to-drawn-numbers-source-only-0", "mnist-to-drawn-numbers-source-only-1",
+        "mnist-to-drawn-numbers-dann-0",
+    ]  # fmt: skip
+    forth, back = (open_tensors(work.trials[k][1].tensors) for k in (0, -1))
+    assert forth.views[0].shape == back.views[0].shape == (3, 28, 28)
+    np.testing.assert_array_equal(forth.source().event_id, back.target().event_id)
+    assert forth.has_truth
+    assert back.has_truth
 
 
 def test_the_gap_is_what_a_method_covers_of_it():

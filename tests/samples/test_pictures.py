@@ -97,6 +97,7 @@ def test_the_target_of_the_moons_is_turned():
     straight, label = moons(4000, 0.0, np.random.default_rng(0))
     turned, same = moons(4000, 35.0, np.random.default_rng(0))
     np.testing.assert_array_equal(label, same)
+    assert label.mean() == 0.5
     angle = np.arctan2(*turned.T[::-1]) - np.arctan2(*straight.T[::-1])
     np.testing.assert_allclose(np.degrees(angle) % 360, 35, atol=0.1)
     np.testing.assert_allclose(straight.mean(0), 0, atol=0.1)

@@ -65,21 +65,15 @@ def pictures_of(
     defaults = ConvertConfig()
     for name in _OF_TABLES:
         if getattr(config.convert, name) != getattr(defaults, name):
-            raise ConfigError(
-                "is of tables, and the files hold pictures",
-                where=f"convert.{name}",
-                mend="leave it out",
-            )
+            what = "is of tables, and the files hold pictures"
+            raise ConfigError(what, where=f"convert.{name}", mend="leave it out")
     out = []
     for sample in samples:
         refs = [ref for pattern in sample.files for ref in picture_refs(pattern, sample.name)]
         for ref in refs:
             if not is_pictures(ref):
-                raise ConfigError(
-                    "holds no pictures, and the first file does",
-                    where=ref.path,
-                    mend="convert files of one kind together",
-                )
+                what = "holds no pictures, and the first file does"
+                raise ConfigError(what, where=ref.path, mend="convert files of one kind together")
         out.append((sample, refs))
     return out
 
@@ -242,57 +236,45 @@ class _Conversion:
     ) -> None:
         self.samples, self.view, self.classes = samples, view, classes
         self.config, self.truth, self.progress = config, truth, progress
-        self.domains = [d for d in ("mc", "data") if any(s.domain == d for s in samples)]
-        self.pixels = {domain: ViewCounter([view]) for domain in self.domains}
+        domains = [d for d in ("mc", "data") if any(s.domain == d for s in samples)]
+        self.of = {domain: [s for s in samples if s.domain == domain] for domain in domains}
+        self.pixels = {domain: ViewCounter([view]) for domain in domains}
         self.splits = np.zeros(len(SPLITS), np.int64)
         self.per_class = np.zeros((3, len(classes)))  # events, Σw, Σw²
         self.files: list[FileCount] = []
         self.done, self.total = 0, sum(p.count for s in samples for p in s.parts)
 
     def run(self, output: Path, truths: Sequence[FileRef]) -> ConversionSummary:
-        names = {
-            domain: tuple(dict.fromkeys(s.config.name for s in self._of(domain)))
-            for domain in self.domains
-        }
-        capacity = {
-            domain: sum(p.count for s in self._of(domain) for p in s.parts)
-            for domain in self.domains
-        }
+        names = {d: tuple(dict.fromkeys(s.config.name for s in of)) for d, of in self.of.items()}
+        capacity = {d: sum(p.count for s in of for p in s.parts) for d, of in self.of.items()}
         for domain, count in capacity.items():
             if not count:
-                path = self._of(domain)[0].parts[0].path
-                raise ConfigError("holds no pictures", where=path)
+                raise ConfigError("holds no pictures", where=self.of[domain][0].parts[0].path)
         named = self.config.convert.class_names or self.classes
         with TensorWriter(
             output, features=(), units=(), spectators=(), classes=named, samples=names,
             capacity=capacity, split=self.config.convert.split, truth=self.truth is not None,
             views=[self.view],
         ) as writer:  # fmt: skip
-            for domain in self.domains:
+            for domain, samples in self.of.items():
                 row = 0
-                for sample in self._of(domain):
+                for sample in samples:
                     for part in sample.parts:
-                        row = self._part(writer, sample, part, names[domain], row)
+                        self._part(writer, sample, part, names[domain], row)
+                        row += part.count
             self._check()
             writer.finish(self._provenance(truths))
+        counts = [
+            ClassCount(named[i], i, int(n), float(sumw), float(sumw2**0.5))
+            for i, (n, sumw, sumw2) in enumerate(self.per_class.T)
+            if "mc" in self.of
+        ]
         return ConversionSummary(
-            output=output,
-            files=tuple(self.files),
-            classes=tuple(
-                ClassCount(name, i, int(self.per_class[0, i]), *self._sums(i))
-                for i, name in enumerate(named)
-                if "mc" in self.domains
-            ),
+            output=output, files=tuple(self.files), classes=tuple(counts),
             features=(), impute=(), columns=(), spectators=(),
             label="the class of a picture", left_out=(), notes=tuple(self._notes()),
             images={domain: counter.summary() for domain, counter in self.pixels.items()},
         )  # fmt: skip
-
-    def _of(self, domain: str) -> list[_Sample]:
-        return [sample for sample in self.samples if sample.domain == domain]
-
-    def _sums(self, index: int) -> tuple[float, float]:
-        return float(self.per_class[1, index]), float(self.per_class[2, index] ** 0.5)
 
     def _part(
         self,
@@ -301,16 +283,16 @@ class _Conversion:
         part: Pictures,
         names: tuple[str, ...],
         row: int,
-    ) -> int:
-        """Write the pictures of a file; returns the row behind them in the domain."""
-        labels = None
-        if sample.domain == "mc":
-            labels = np.zeros(part.count, np.int64)
-            if sample.config.class_ is not None:
-                labels += self.classes.index(sample.config.class_)
-            else:
-                assert part.label is not None
-                labels = _indices(part.classes, part.label, self.classes, part.path)
+    ) -> None:
+        """Write the pictures of a file, of which ``row`` is the first one's in the domain."""
+        labels = truth = None
+        if sample.domain == "data":
+            truth = None if self.truth is None else self.truth[row : row + part.count]
+        elif sample.config.class_ is not None:
+            labels = np.full(part.count, self.classes.index(sample.config.class_), np.int64)
+        else:
+            assert part.label is not None
+            labels = _indices(part.classes, part.label, self.classes, part.path)
         at, scale = 0, float(sample.config.scale)
         for images in together(part, self.view):
             n = len(images)
@@ -324,34 +306,25 @@ class _Conversion:
                 sample=np.full(n, names.index(sample.config.name), np.uint16),
                 event_id=ids,
                 label=None if labels is None else labels[rows].astype(np.int32),
-                truth=self._truth_of(sample, row + at, n),
+                truth=None if truth is None else truth[rows].astype(np.int32),
                 views={VIEW: images},
             )
             writer.put(writer.prepare(sample.domain, block, split))
-            self._count(sample.domain, block, split, scale)
+            self.pixels[sample.domain].add({VIEW: images * np.float32(1 / 255)})
+            self.splits += np.bincount(split, minlength=len(SPLITS))
+            if block.label is not None:
+                counts = np.bincount(block.label, minlength=len(self.classes))
+                self.per_class += np.outer([1.0, scale, scale**2], counts)
+            self.done += n
+            if self.progress is not None:
+                self.progress(self.done, self.total)
             at += n
         if at != part.count:
             raise ReadError(f"has {at:,} of {part.count:,} pictures", where=part.path)
+        sums = at * scale, at * scale**2
         self.files.append(
-            FileCount(sample.domain, sample.config.name, part.path, part.part, at, at,
-                      at * scale, at * scale**2)
-        )  # fmt: skip
-        return row + at
-
-    def _truth_of(self, sample: _Sample, row: int, n: int) -> NDArray[np.int32] | None:
-        if self.truth is None or sample.domain == "mc":
-            return None
-        return self.truth[row : row + n].astype(np.int32)
-
-    def _count(self, domain: str, block: Block, split: NDArray[np.uint8], scale: float) -> None:
-        self.pixels[domain].add({VIEW: block.views[VIEW] * np.float32(1 / 255)})
-        self.splits += np.bincount(split, minlength=len(SPLITS))
-        if block.label is not None:
-            counts = np.bincount(block.label, minlength=len(self.classes))
-            self.per_class += np.outer([1.0, scale, scale**2], counts)
-        self.done += len(block)
-        if self.progress is not None:
-            self.progress(self.done, self.total)
+            FileCount(sample.domain, sample.config.name, part.path, part.part, at, at, *sums)
+        )
 
     def _check(self) -> None:
         split = self.config.convert.split
@@ -360,9 +333,8 @@ class _Conversion:
         if len(empty):
             raise ConfigError(
                 f"no picture falls into the {SPLITS[int(empty[0])]} split: too many are equal",
-                where="event_id",
-                mend="save an array event_id that tells them apart",
-            )
+                where="event_id", mend="save an array event_id that tells them apart",
+            )  # fmt: skip
 
     def _notes(self) -> list[str]:
         """What was done to which pictures."""
@@ -371,7 +343,7 @@ class _Conversion:
         for sample in self.samples:
             for part in sample.parts:
                 done = []
-                if part.size != (self.view.height, self.view.width):
+                if part.size != (height, width):
                     was = "several sizes" if part.size is None else "{} × {}".format(*part.size)
                     done.append(f"resized from {was}")
                 if part.colour != (self.view.channels == 3):
@@ -383,14 +355,10 @@ class _Conversion:
         return list(dict.fromkeys(notes))
 
     def _provenance(self, truths: Sequence[FileRef]) -> dict[str, Any]:
-        convert = self.config.convert
         view = self.view
-        pictures = convert.pictures.model_copy(
-            update={
-                "size": (view.height, view.width),
-                "colour": "colour" if view.channels == 3 else "grey",
-            }
-        )
+        size, colour = (view.height, view.width), "colour" if view.channels == 3 else "grey"
+        convert = self.config.convert
+        pictures = convert.pictures.model_copy(update={"size": size, "colour": colour})
         convert = convert.model_copy(update={"pictures": pictures})
         settings = {
             "samples": [s.config.model_dump(mode="json", by_alias=True) for s in self.samples],
