@@ -81,7 +81,7 @@ def calibrate(
     wanted = tuple(dict.fromkeys(families or made or search.usual))
     identity = fit_from(search.whole, Chain(()), np.zeros(0))
     tried = search.explore([text for text in wanted if text not in search.others])
-    fits = [search.polish(one, start) for _, one, start in tried[:_JUDGED]]
+    fits = [fit_from(search.whole, one, start) for _, one, start in tried[:_JUDGED]]
 
     def calibration(fit: FamilyFit) -> Calibration:
         shown = fit if len(fit.theta) else None
@@ -182,10 +182,6 @@ class _Search:
         if isinstance(self.mc, ObjectSource):
             return object_family(text, self.mc.objects, self.names)
         return family(text, reference, self.names)
-
-    def polish(self, one: Family, start: Floats) -> FamilyFit:
-        """The fit to all events."""
-        return fit_from(self.whole, one, start)
 
     def free(
         self, judged: Callable[[FamilyFit], Figure], before: Figure
