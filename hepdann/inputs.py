@@ -13,7 +13,9 @@ import json
 import os
 import re
 import stat
-from collections.abc import Collection, Iterable
+import warnings
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from .errors import HepdannError, ReadError, RunError
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from pydantic import TypeAdapter, ValidationError
 
 Stamp = tuple[int, ...]
@@ -36,6 +39,7 @@ _KINDS = {
 _LARGEST = 1 << 27  # bytes of a text; values in memory take ten times as much
 _ANEW = "train anew"
 _REGULAR = "put the file of the run there"
+_PICTURES = ("PNG", "JPEG", "PPM", "BMP", "WEBP")  # what Pillow may take a file for
 _INTEGER = re.compile(r"\d{1,9}")
 
 
@@ -66,6 +70,34 @@ def regular_file(
         what = _KINDS.get(kind, "something special")
         raise error(f"is {what}, not a file", where=path, mend=mend)
     return Path(path)
+
+
+@contextmanager
+def opened_picture(path: Path, most: int = 50_000_000) -> Iterator[Image]:
+    """Open a picture whose pixels are read within the context.
+
+    Args:
+        path: a file of a format that Pillow reads without other programs.
+        most: pixels that it may have.
+
+    Raises:
+        ReadError: it is damaged, too large, or none.
+    """
+    from PIL import Image
+
+    regular_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=_PICTURES)
+        with image:
+            if image.width * image.height > most:
+                what = f"has {image.width} × {image.height} pixels"
+                raise ReadError(what, where=path, mend="make it smaller, or remove it")
+            yield image
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        what = f"is no picture that can be read ({str(error).replace(str(path), 'the file')})"
+        raise ReadError(what, where=path, mend="copy it again, or remove it") from error
 
 
 def file_stamp(path: str | Path | int) -> Stamp | None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -148,7 +149,7 @@ def _moons(output: Path, data: Path | None, config: Config) -> Plan:
         "learning_rate": 2e-3,
         "schedule": "cosine",
         "lambda_schedule": "ganin",
-        "domain_weight": 1.0,
+        "domain_weight": 3.0,
         "batch_size": 50,
         "ema": 0.995,
     }
@@ -171,29 +172,21 @@ def _amazon(output: Path, data: Path | None, config: Config) -> Plan:
     train = config.train.model_copy(update={"alignments": [], "oracle": False, "workers": 1})
     trials: list[tuple[str, Trial]] = []
     paper: dict[tuple[str, str], float] = {}
-    for source in DOMAINS:
-        for target in DOMAINS:
-            if source == target:
-                continue
-            experiment, key = f"{source} → {target}", f"{source}-{target}"
-            make = partial(convert_reviews, folder, source, target)
-            trials.append(
-                (
-                    experiment,
-                    Trial(
-                        key,
-                        output / f"{key}.h5",
-                        output / key,
-                        train,
-                        tuple(config.scan.lambda_),
-                        shallow=True,
-                        scale=WORDS,
-                        make=make,
-                    ),
-                )
-            )
-            network, dann = _REVIEWS[experiment]
-            paper |= {(experiment, "source-only"): network, (experiment, "dann"): dann}
+    for source, target in permutations(DOMAINS, 2):
+        experiment, key = f"{source} → {target}", f"{source}-{target}"
+        trial = Trial(
+            key,
+            output / f"{key}.h5",
+            output / key,
+            train,
+            tuple(config.scan.lambda_),
+            shallow=True,
+            scale=WORDS,
+            make=partial(convert_reviews, folder, source, target),
+        )
+        trials.append((experiment, trial))
+        network, dann = _REVIEWS[experiment]
+        paper |= {(experiment, "source-only"): network, (experiment, "dann"): dann}
     return Plan("amazon", tuple(trials), paper, train.lambda_)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..alignment.subspace import subspace_scores
 from ..config import TrainConfig
@@ -21,7 +20,6 @@ from ..errors import Interrupted
 from ..evaluation import PeekObserver, oracle_source, proxy_distance, truth_of
 from ..inference.passes import classify, feature_layer
 from ..inputs import read_json
-from ..networks import AdversarialNetwork
 from ..outputs import write_whole
 from ..parallel import Link
 from ..runs.preparation import prepare_training
@@ -171,21 +169,22 @@ class Trial:
         the source.
         """
         source, target = domains.source.part("train"), domains.target.part("train")
-        held = domains.source.part("validation")
+        held, seed = domains.source.part("validation"), self.train.seed
+        layers = []
         with done.trainer.chosen() as network:
             statistics = torch.tensor([m.method.target_domain for m in done.trainer.members])
-            layers = [
-                _layers(network, events.features, domains, rows)
-                for events, rows in ((source, 0 * statistics), (target, statistics))
-            ]
+            for features, of in ((source.features, 0 * statistics), (target.features, statistics)):
+                x = np.ascontiguousarray(domains.scaling.apply(features).T)
+                layer = network.latent(torch.from_numpy(x).unsqueeze(0), of)
+                layers.append(layer.transpose(1, 2).contiguous().numpy())
             scores = classify(network, target.features, domains.scaling, statistics)
-        wide = _narrower(len(domains.scaling.mean), self.train.seed)
-        reverse = reverse_validation(
-            list(scores), wide(target.features), wide(held.features), held.label,
-            seed=self.train.seed,
-        )  # fmt: skip
+        narrow = target.features, held.features
+        if (wide := len(domains.scaling.mean)) > _MOST_FEATURES:  # distances are kept
+            matrix = np.random.default_rng(seed).standard_normal((wide, _MOST_FEATURES))
+            narrow = narrow[0] @ matrix.astype("f4"), narrow[1] @ matrix.astype("f4")
+        reverse = reverse_validation(list(scores), *narrow, held.label, seed=seed)
         for k, member in enumerate(members):
-            member["distance"] = proxy_distance(layers[0][k], layers[1][k], self.train.seed)
+            member["distance"] = proxy_distance(layers[0][k], layers[1][k], seed)
             member["reverse_validation"] = reverse[k]
 
 
@@ -212,46 +211,25 @@ def _subspace(domains: Domains, done: Trained) -> list[MemberResult]:
     """Subspace alignment of the feature layer of each source-only network."""
     truth = truth_of(domains)
     assert truth is not None
-    rows = {"source": domains.source.split == 0, "target": domains.target.split == 0}
-    chosen = {name: np.flatnonzero(part)[:_MOST_ALIGNED] for name, part in rows.items()}
+    fitted = {
+        domain: np.flatnonzero(split == 0)[:_MOST_ALIGNED]
+        for domain, split in (("source", domains.source.split), ("target", domains.target.split))
+    }
     test = np.flatnonzero(domains.target.split == 2)
-    events = domains.inputs("source"), domains.inputs("target")
-    found: list[MemberResult] = []
     with done.trainer.chosen() as network:
         layers = [
-            feature_layer(network, inputs[picked], None, 0)
-            for inputs, picked in (
-                (events[0], chosen["source"]), (events[1], chosen["target"]), (events[1], test)
-            )
-        ]  # fmt: skip
-    label = domains.source.label[chosen["source"]]
+            feature_layer(network, domains.inputs(domain)[rows], None, 0)
+            for domain, rows in (*fitted.items(), ("target", test))
+        ]
+    label = domains.source.label[fitted["source"]]
     scores, dimension = subspace_scores(layers[0], label, layers[1], layers[2])
     observer = PeekObserver(truth, domains.target, test)
     observer.record(0, [scores])
     right = observer.accuracy(0, 0)
-    found.append({
+    return [{
         "method": "subspace alignment", "lambda": 0.0, "seed": done.trainer.members[0].seed,
         "epochs": 0, "last": right, "chosen": right, "peeked": right, "dimension": dimension,
-    })  # fmt: skip
-    return found
-
-
-def _narrower(features: int, seed: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """A random projection of very many features, whose distances it keeps; of few none."""
-    if features <= _MOST_FEATURES:
-        return lambda x: x
-    generator = np.random.default_rng(seed)
-    matrix = generator.standard_normal((features, _MOST_FEATURES)).astype(np.float32)
-    return lambda x: np.asarray(x @ matrix, np.float32)
-
-
-def _layers(
-    network: AdversarialNetwork, features: NDArray[np.float32], domains: Domains, rows: torch.Tensor
-) -> NDArray[np.float32]:
-    """Feature layers (K, N, H) of all members."""
-    x = torch.from_numpy(np.ascontiguousarray(domains.scaling.apply(features).T)).unsqueeze(0)
-    layer: NDArray[np.float32] = network.latent(x, rows).transpose(1, 2).contiguous().numpy()
-    return layer
+    }]  # fmt: skip
 
 
 def _accuracies(done: Trained) -> list[MemberResult]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, ReadError
+from ..inputs import opened_picture
 from .files import Domain, check_request, sample_paths, write_files
 
 # ``image`` (n, H, W, C) uint8, ``label`` (n,) and ``event_id`` (n,).
@@ -22,7 +22,6 @@ _ARRAYS = {
     "truth": ("label", "event_id"),
 }
 _ENDINGS = (".jpg", ".jpeg", ".png", ".ppm")
-_FORMATS = ("JPEG", "PNG", "PPM")
 _MOST = 500  # photographs that are held
 _MOST_PIXELS = 20_000_000
 _CHUNK = 64
@@ -129,8 +128,6 @@ def write_drawn(
 
 def _read_photographs(folder: str | Path, smallest: int) -> list[NDArray[np.uint8]]:
     """The photographs of a folder and of those in it, in the order of their names."""
-    from PIL import Image
-
     place = Path(folder)
     if not place.is_dir():
         raise ConfigError(
@@ -143,18 +140,8 @@ def _read_photographs(folder: str | Path, smallest: int) -> list[NDArray[np.uint
         raise ConfigError("holds no photographs", where=place, mend="name a folder of jpg or png")
     photographs = []
     for file in files[:: -(-len(files) // _MOST)]:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image = Image.open(file, formats=_FORMATS)
-            with image:
-                if image.width * image.height > _MOST_PIXELS:
-                    raise ReadError(f"has {image.width} × {image.height} pixels", where=file)
-                pixels = np.asarray(image.convert("RGB"))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning) as error:
-            raise ReadError(
-                "is no photograph that can be read", where=file, mend="copy it again, or remove it"
-            ) from error
+        with opened_picture(file, _MOST_PIXELS) as image:
+            pixels = np.asarray(image.convert("RGB"))
         if min(pixels.shape[:2]) <= smallest:
             raise ReadError(f"is smaller than {smallest} pixels", where=file, mend="remove it")
         photographs.append(pixels)

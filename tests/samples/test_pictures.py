@@ -88,7 +88,7 @@ def test_a_photograph_that_is_none_is_named(sources, tmp_path):
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "a.jpg").write_bytes(b"nothing")
     settings = {"digits": sources[1], "labels": np.arange(30), "photographs": tmp_path / "p"}
-    with pytest.raises(ReadError, match=r"a\.jpg: is no photograph"):
+    with pytest.raises(ReadError, match=r"a\.jpg: is no picture"):
         samples.write("mnist-m", tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()
 

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
-from ...inputs import regular_file
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from ...inputs import opened_picture
 
 BLOCK_BYTES = 16 << 20  # of pictures that are held at a time
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow has it
 _ENDINGS = (".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp", ".webp")
-_FORMATS = ("PNG", "JPEG", "PPM", "BMP", "WEBP")  # what Pillow may take a file for
+_GREY = ("1", "L", "LA", "I", "I;16")  # modes of Pillow
 _MOST_FILES = 10_000_000
-_MOST_PIXELS = 50_000_000
 _TRACK = re.compile(r"(\d{5})_(\d{5})")  # of GTSRB: the physical sign, and the number of its photo
-_COPY = "copy or download the file again, or remove it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,42 +167,12 @@ def _order(name: str) -> tuple[int, int, str]:
 
 def _look(file: Path) -> tuple[tuple[int, int], bool]:
     """Rows and columns of a picture, and whether it has colours; its pixels are not read."""
-    with _opened_picture(file) as image:
-        return (image.height, image.width), image.mode not in ("1", "L", "LA", "I", "I;16")
+    with opened_picture(file) as image:
+        return (image.height, image.width), image.mode not in _GREY
 
 
 def _blocks(files: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
     for file in files:
-        with _opened_picture(file) as image:
-            try:
-                grey = image.mode in ("1", "L", "LA", "I", "I;16")
-                pixels = np.asarray(image.convert("L" if grey else "RGB"))
-            except (OSError, ValueError, SyntaxError, EOFError) as error:
-                raise _damaged(file, error) from error
+        with opened_picture(file) as image:
+            pixels = np.asarray(image.convert("L" if image.mode in _GREY else "RGB"))
         yield pixels.reshape(1, *pixels.shape[:2], -1)
-
-
-def _opened_picture(file: Path) -> Image:
-    """A picture whose pixels are not read yet."""
-    from PIL import Image
-
-    regular_file(file)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=_FORMATS)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _damaged(file, error) from error
-    if image.width * image.height > _MOST_PIXELS:
-        image.close()
-        raise ReadError(
-            f"has {image.width} × {image.height} pixels",
-            where=file,
-            mend="make it smaller, or remove it",
-        )
-    return image
-
-
-def _damaged(file: Path, error: Exception) -> ReadError:
-    reason = str(error).replace(os.fspath(file), "the file")
-    return ReadError(f"is no picture that can be read ({reason})", where=file, mend=_COPY)
