@@ -233,17 +233,18 @@ def _pictures(
     )
     trials: list[tuple[str, Trial]] = []
     titles: dict[tuple[str, str], str] = {}
-    for seed in range(config.train.seed, config.train.seed + config.train.seeds):
-        rows: list[tuple[str, TrainConfig, str, str]] = [
-            ("source-only", base, "dann", "source-only"),
-            ("dann", base, "dann", "dann"),
-            ("beyond", beyond, "dann", _BEYOND),
-            ("labelled", base, "dann", f"dann, {_LABELLED} target labels"),
-            ("target", base, "dann", "train on target"),
-            ("mmd", base, "mmd", "mmd"),
-            ("coral", base, "coral", "coral"),
-        ]
-        for word, settings, method, title in rows:
+    rows: list[tuple[str, TrainConfig, str, str]] = [
+        ("source-only", base, "dann", "source-only"),
+        ("dann", base, "dann", "dann"),
+        ("target", base, "dann", "train on target"),
+        ("beyond", beyond, "dann", _BEYOND),
+        ("labelled", base, "dann", f"dann, {_LABELLED} target labels"),
+        ("mmd", base, "mmd", "mmd"),
+        ("coral", base, "coral", "coral"),
+    ]
+    first = config.train.seed
+    for word, settings, method, title in rows:  # a stop leaves whole lines of the table
+        for seed in range(first, first + config.train.seeds):
             train = settings.model_copy(update={"methods": [method], "seed": seed})
             label = {"source-only": "source-only", "target": "oracle"}.get(word, method)
             key = f"{word}-{seed}"

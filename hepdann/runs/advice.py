@@ -37,7 +37,7 @@ from ..stats.reweighting import one_thread
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Source, Target
-from .maps import KNOWING, Aligned, Calibrated, outside_test, reference
+from .maps import KNOWING, Aligned, Calibrated, aligned_target, outside_test, reference
 
 _MOST = 20_000  # events of each domain on which the methods are compared
 
@@ -59,7 +59,8 @@ def diagnose_first(
         write_json(path, Diagnosed, {})
         return None
     try:
-        # images have no alignment, and with many classes the estimate takes longer than a training
+        # no map aligns what sums images up, and with many classes the estimate takes longer than a
+        # training
         aligned = domains.images is None
         with one_thread():
             diagnosis = diagnose(domains.source, domains.target, features, alignable=aligned)
@@ -216,7 +217,7 @@ def advise_on_images(
         domains.images.target.take(at[1]),
     )
     candidates = {}
-    for name in model.parts:
+    for name in [*model.parts, *model.alignments]:
         if name == "oracle" or calibration_of(name) in unfit:
             continue
         score = model.score(source_images, name, "source").mean
@@ -289,7 +290,8 @@ def residuals_of(
             continue
         mapped = target
         if name in aligned.maps:
-            mapped = target.with_features(aligned.maps[name].apply(target.features))
+            rows = domains.target.split != SPLITS.index("test")
+            mapped = aligned_target(domains, aligned.maps[name], rows)
         compared = source if name == BASE else reference(source, aligned.correction)
         if name in calibrated:
             compared = calibrated[name].calibration.calibrated(source)

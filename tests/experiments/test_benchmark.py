@@ -13,7 +13,7 @@ from PIL import Image
 from hepdann.errors import ConfigError, Interrupted, ReadError
 from hepdann.experiments import Line, Table, benchmark
 from hepdann.experiments.benchmark import Figure
-from hepdann.inference.passes import choose_autocast
+from hepdann.inference.devices import choose_autocast
 from hepdann.readers.reviews import convert_reviews, read_reviews
 from hepdann.stats import proxy_distance
 from hepdann.tensors import open_tensors

@@ -14,14 +14,15 @@ import torch
 from numpy.typing import NDArray
 
 from ...alignment import from_dict
-from ...calibration import Calibration
+from ...calibration import Calibration, ObjectTarget
 from ...config import ScanConfig, TrainConfig
 from ...criteria import teacher as teacher_of
 from ...domains import Domains, watched_rows
 from ...errors import RunError
 from ...evaluation import truth_of
 from ...evaluation.scan_judge import Epochs, ScanJudge
-from ...inference import PRIOR, classify, corrected
+from ...inference import PRIOR, corrected
+from ...inference.passes import classify
 from ...inputs import read_json
 from ...methods import calibration_of
 from ...networks import AdversarialNetwork
@@ -32,7 +33,14 @@ from ...tensors import SPLITS, Source, Target
 from ...training import StackTrainer
 from ..advice import diagnose_first, residuals_of, soft_labelled
 from ..health_report import last_verdicts
-from ..maps import Aligned, Calibrated, fit_alignments, fit_calibrations, wanted_maps
+from ..maps import (
+    Aligned,
+    Calibrated,
+    aligned_target,
+    fit_alignments,
+    fit_calibrations,
+    wanted_maps,
+)
 from ..stacks.plan import ORACLE, trained_on
 from ..stacks.shards import Shard, Stacks
 from ..stacks.training import Hooks, ShardFiles, train_shard
@@ -91,7 +99,9 @@ class TargetMaps:
 
     def _stored(self, path: Path) -> Aligned:
         known = read_target(path, PointMaps, self.fingerprint)
-        event = self.domains.target.features[:1]
+        event: Any = self.domains.target.features[:1]
+        if self.domains.objects is not None:
+            event = self.domains.objects[1].take(slice(0, 1))
         try:
             maps = {name: from_dict(known["maps"][name]) for name in self.names}
             if any(one.apply(event).shape != event.shape for one in maps.values()):
@@ -118,11 +128,10 @@ class TargetMaps:
         corrected_too = () if self.fitted.correction is None else (PRIOR,)
         return (SOURCE_ONLY, *corrected_too, *self.names)
 
-    def apply(self, name: str, events: Target) -> Target:
-        """Target events as a baseline scores them."""
-        if name in (SOURCE_ONLY, PRIOR):
-            return events
-        return events.with_features(self.fitted.maps[name].apply(events.features))
+    def apply(self, name: str, rows: NDArray[np.bool_]) -> Target:
+        """Target events at some rows as a baseline scores them, with their objects if any."""
+        one = None if name in (SOURCE_ONLY, PRIOR) else self.fitted.maps[name]
+        return aligned_target(self.domains, one, rows)
 
 
 @dataclass(eq=False)
@@ -149,13 +158,19 @@ class TargetRun(TargetMaps):
     @cached_property
     def aligned(self) -> dict[str, Target]:
         """The target's test split as each alignment leaves it, the simplest first."""
-        return {name: self.apply(name, self.judge.target) for name in self.scored}
+        return {name: self.apply(name, self._held_out) for name in self.scored}
+
+    @property
+    def _held_out(self) -> NDArray[np.bool_]:
+        return np.asarray(self.domains.target.split == TEST)
 
     def _score(self, network: AdversarialNetwork, events: Target, domain: Any) -> Scores:
         """(K, n, C) scores of a stack for events of a test split, by the domain's statistics."""
         images = self.domains.images
         if images is None:
             return classify(network, events.features, self.domains.scaling, domain)
+        if isinstance(events, ObjectTarget):
+            return classify(network, events.objects, images.scaling, domain)
         of_source = isinstance(events, Source)
         whole = self.domains.source if of_source else self.domains.target
         hits = images.source if of_source else images.target
@@ -210,11 +225,11 @@ class TargetRun(TargetMaps):
         if path.exists():
             return True
         stacks, teacher, name = self.stacks, None, self.baselines()["teacher"]
-        if self.domains.images is None:  # which have no teacher
-            teacher = self._teach(name, self.judge.target)
+        if not self.domains.tensors.views:  # which have no teacher
+            teacher = self._teach(name, self._held_out)
         if stacks.unlabelled(shard):
             target = self.domains.target
-            taught = self._teach(name, target)
+            taught = self._teach(name, np.ones(len(target), np.bool_))
             stacks.teach(soft_labelled(target, taught, self.domains.source.classes))
         files = ShardFiles.of_scan(self.folder, path.stem)
         observer = _Observer(self.judge, teacher, files.scores)
@@ -228,9 +243,9 @@ class TargetRun(TargetMaps):
         files.remove()
         return True
 
-    def _teach(self, name: str, events: Target) -> Scores:
-        """(n, C) prediction of an alignment, or of source-only, for target events."""
-        mapped = self.apply(name, events)
+    def _teach(self, name: str, rows: NDArray[np.bool_]) -> Scores:
+        """(n, C) prediction of an alignment, or of source-only, for target events at some rows."""
+        mapped = self.apply(name, rows)
         mean: Scores = self._score_aligned(self.source_only.networks[-1], name, mapped).mean(0)
         return mean
 
@@ -261,7 +276,7 @@ class TargetRun(TargetMaps):
             taught = None if seeds.method == ORACLE else teacher
             one, group = self._judge(seeds, mc, target, epochs, history, numbers, taught)
             if seeds.method == ORACLE:
-                source = self._teach(SOURCE_ONLY, self.judge.target)
+                source = self._teach(SOURCE_ONLY, self._held_out)
                 group["gap"] = self.judge.gap(source, target[list(seeds.members)].mean(0))
             rows += one
             groups.append(group)

@@ -11,9 +11,9 @@ from ...config import TrainConfig
 from ...config.schedules import LambdaSchedule, RateSchedule
 from ...domains import auto_batch_size
 from ...errors import refuse
-from ...inference.passes import choose_autocast, choose_device
+from ...inference.devices import choose_autocast, choose_device
 from ...methods import Method, calibration_of, method_of
-from ...networks import NetworkShape, Normalisation, ObjectShape, ViewShape
+from ...networks.shape import NetworkShape, Normalisation, ObjectShape, ViewShape
 from ...registry import PARAMETRISED
 from ...training import Member, Settings
 from ..maps import wanted_maps
