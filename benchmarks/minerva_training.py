@@ -24,6 +24,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from hepdann import methods
+from hepdann.config.schedules import RateSchedule
 from hepdann.domains import Augment
 from hepdann.domains.image_stream import resident_images
 from hepdann.networks import NetworkShape, ViewShape, get
@@ -128,7 +129,7 @@ def ours(
     shape = NetworkShape(PIXELS, 11, network=network, views=VIEWS, autocast=autocast)
     settings = Settings(
         epochs=1, batch_size=BATCH, steps=10**6, optimiser="sgd", learning_rate=1e-3,
-        domain_weight=0.1, schedule="constant",
+        domain_weight=0.1, schedule=RateSchedule(name="constant"),
     )  # fmt: skip
     return StackTrainer(
         [Member(methods.get("dann"), 1.0, 0)], shape, events[:1], events[1:], settings
@@ -178,7 +179,7 @@ def main() -> None:
 
 def stepping(trainer: StackTrainer) -> Iterator[None]:
     """The trainer's own steps, one each time."""
-    from hepdann.training.step.engine import engine_for
+    from hepdann.training.engine import engine_for
 
     trainer.network.train()
     engine = engine_for(trainer.stack, trainer.settings)

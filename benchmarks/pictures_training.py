@@ -25,6 +25,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from hepdann import methods
+from hepdann.config.schedules import RateSchedule
 from hepdann.domains.image_stream import resident_images
 from hepdann.networks import NetworkShape, get
 from hepdann.networks.layers import reverse_gradient
@@ -108,7 +109,7 @@ def ours(
     ]
     settings = Settings(
         epochs=1, batch_size=BATCH, steps=10**6, optimiser="sgd", learning_rate=1e-3,
-        schedule="constant", ema=0.0, clip=1e6,
+        schedule=RateSchedule(name="constant"), ema=0.0, clip=1e6,
     )  # fmt: skip
     members = [Member(methods.get("dann"), 1.0, 0)]
     return StackTrainer(members, shape(network, autocast), events[:1], events[1:], settings)

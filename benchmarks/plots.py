@@ -21,7 +21,7 @@ from statistics import median
 
 import numpy as np
 
-from hepdann import evaluation
+from hepdann import evaluation, stats
 from hepdann.config import PlotConfig
 from hepdann.plotting import plot_run
 
@@ -63,7 +63,7 @@ def histograms(events: int, repeats: int) -> dict[str, float]:
 
     ours, theirs = [], []
     for _ in range(repeats):
-        ours.append(clock(lambda: evaluation.fill(x, weight, edges, process, 5))[0])
+        ours.append(clock(lambda: stats.fill(x, weight, edges, process, 5))[0])
         theirs.append(clock(one_by_one)[0])
     return {"events": events, "one_pass_s": median(ours), "numpy_s": median(theirs)}
 

@@ -133,7 +133,7 @@ def compared(
     if not (mapped and file.objects):
         return domains.tensors, domains.source, domains.target
     from .calibration import ObjectSource
-    from .runs.calibrated import events_of
+    from .runs.maps import events_of
 
     source, target = events_of(domains)
     assert isinstance(source, ObjectSource)

@@ -318,7 +318,7 @@ FIGURES: Registry[Any] = Registry(
         "importance": "plotting.performance:importance_jobs",
         "segments": "plotting.segments:segment_jobs",
         "latent": "plotting.performance:latent_jobs",
-        "nuisance": "plotting.decorrelation:nuisance_jobs",
-        "misclassified": "plotting.pictures:misclassified_jobs",
+        "nuisance": "plotting.performance:nuisance_jobs",
+        "misclassified": "plotting.segments:misclassified_jobs",
     },
 )

@@ -33,6 +33,7 @@ if not _IS_WORKER:
     for name in ("HEPDANN_DATA", "PYTHONPATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "FORCE_COLOR"):
         os.environ.pop(name, None)
 
+gc.set_threshold(10_000)  # as the command does: what libraries and tests make stays for long
 os.fsync = lambda _: None  # no test cuts the power, and a run waits for the disk thirty times
 
 # A shell that starts us in the background has us ignore SIGINT, and so would every command here.
@@ -42,6 +43,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile(
     "hepdann",
     deadline=None,  # a busy machine is no failure
+    max_examples=40,
     derandomize=True,  # the same examples everywhere: a red test can be repeated
     database=None,
     suppress_health_check=[HealthCheck.too_slow],

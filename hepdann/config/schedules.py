@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypedDict
 
@@ -36,8 +37,14 @@ class _Schedule(Section):
         return {key: getattr(self, key) for key in ("name", *self.options[self.name])}
 
 
-class RateScheduleConfig(_Schedule):
-    """How the learning rate changes."""
+class RateSchedule(_Schedule):
+    """How the learning rate changes; p is the step over the planned steps.
+
+    ``constant``; ``cosine`` from the base to 0 (Loshchilov & Hutter, "SGDR", 2016, without
+    restarts); ``step``, times ``factor`` after each share ``every`` of the training; ``inverse``,
+    (1 + alpha p)^-beta (Ganin et al., JMLR 17 (2016) 59, section 5.2.2); ``plateau``, times
+    ``factor`` when ``patience`` epochs brought no better validation loss.
+    """
 
     options: ClassVar[dict[str, tuple[str, ...]]] = {
         "cosine": ("warm_up",),
@@ -56,9 +63,37 @@ class RateScheduleConfig(_Schedule):
     beta: Number = Field(0.75, ge=0, description="inverse")
     patience: Integer = Field(3, ge=1, description="plateau: epochs without a better loss")
 
+    def at(self, step: int, total: int) -> float:
+        """Factor on the base rate at ``step`` of ``total``, without what ``plateau`` adds."""
+        rising = self.warm_up * total
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        p = (step - rising) / (total - rising)
+        if self.name == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * (step - rising) / (total - rising)))
+        if self.name == "step":
+            return float(self.factor ** math.floor(p / self.every + 1e-9))
+        if self.name == "inverse":
+            return float((1 + self.alpha * p) ** -self.beta)
+        return 1.0
 
-class LambdaScheduleConfig(_Schedule):
-    """How λ changes."""
+    def after(self, losses: Sequence[float]) -> float:
+        """Further factor of ``plateau`` after the validation losses of the epochs so far."""
+        factor, best, waited = 1.0, math.inf, 0
+        for loss in losses if self.name == "plateau" else ():
+            best, waited = (loss, 0) if loss < best else (best, waited + 1)
+            if waited == self.patience:
+                factor, waited = factor * self.factor, 0
+        return factor
+
+
+class LambdaSchedule(_Schedule):
+    """How λ changes; p is the step over the planned steps.
+
+    ``constant``; ``ganin``, 2 / (1 + exp(-gamma p)) - 1 (Ganin et al. 2016, section 5.2.2);
+    ``linear``, p / until up to 1; ``adaptive``, after each epoch times exp(gain · (error - domain
+    error)), so that a domain head which is right too often meets a stronger adversary.
+    """
 
     options: ClassVar[dict[str, tuple[str, ...]]] = {
         "ganin": ("gamma",),
@@ -73,15 +108,30 @@ class LambdaScheduleConfig(_Schedule):
     gain: Number = Field(3.0, gt=0, description="adaptive: exp(gain (wanted - error)) an epoch")
     largest: Number = Field(100.0, gt=1, description="adaptive: largest factor, and its inverse")
 
+    def at(self, step: int, total: int) -> float:
+        """λ_p, the factor on λ at ``step`` of ``total``, without what ``adaptive`` adds."""
+        if self.name == "ganin":
+            return 2 / (1 + math.exp(-self.gamma * step / total)) - 1
+        if self.name == "linear":
+            return min(1.0, step / total / self.until)
+        return 1.0
+
+    def after(self, errors: Sequence[float]) -> float:
+        """Further factor of ``adaptive`` after the domain errors of the epochs so far."""
+        factor = 1.0
+        for error in errors if self.name == "adaptive" else ():
+            factor *= math.exp(self.gain * (self.error - error))
+            factor = min(max(factor, 1 / self.largest), self.largest)
+        return factor
+
 
 RateScheduleSetting = Annotated[
-    Annotated[RateName, Tag("str")] | Annotated[RateScheduleConfig, Tag("RateScheduleConfig")],
-    Discriminator(long_form("RateScheduleConfig")),
+    Annotated[RateName, Tag("str")] | Annotated[RateSchedule, Tag("RateSchedule")],
+    Discriminator(long_form("RateSchedule")),
 ]
 LambdaScheduleSetting = Annotated[
-    Annotated[LambdaName, Tag("str")]
-    | Annotated[LambdaScheduleConfig, Tag("LambdaScheduleConfig")],
-    Discriminator(long_form("LambdaScheduleConfig")),
+    Annotated[LambdaName, Tag("str")] | Annotated[LambdaSchedule, Tag("LambdaSchedule")],
+    Discriminator(long_form("LambdaSchedule")),
 ]
 
 
@@ -106,8 +156,8 @@ class NetworkSettings(TypedDict, total=False):
     weight_decay: float
     momentum: float
     head_rate: float
-    schedule: RateName | RateScheduleConfig | Mapping[str, Any]
-    lambda_schedule: LambdaName | LambdaScheduleConfig | Mapping[str, Any]
+    schedule: RateName | RateSchedule | Mapping[str, Any]
+    lambda_schedule: LambdaName | LambdaSchedule | Mapping[str, Any]
     clip: float
     ema: float
     patience: int

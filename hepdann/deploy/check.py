@@ -14,7 +14,7 @@ from ..errors import HepdannError, RunError
 from ..readers.files import FileRef
 from ..readers.rows import RowReader, Rows
 from ..runs import Run
-from ..store.scores.reader import open_scores
+from ..store.scores_reader import open_scores
 from ..store.training_record import StartRecord, TrainingRecord, has_begun
 from ..tensors import Tensors, open_tensors
 from .features import Feature, Plan, branches_of

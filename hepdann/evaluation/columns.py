@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, HepdannError, RunError
 from ..expressions import parse
 from ..registry import suggestion
-from ..store.scores.reader import Domain, RunScores, TensorRows
+from ..store.scores_reader import Domain, RunScores, TensorRows
 from ..tensors import column_at
 
 SIDES = "up", "down"  # of a calibration that is changed by an error

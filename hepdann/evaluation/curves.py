@@ -17,7 +17,7 @@ from ..stats.ranking import Roc, roc
 from ..store.content import StoredRocs
 from ..store.paths import ScanPaths
 from ..store.reading import open_scan, read_versioned
-from ..store.scores.reader import RunScores
+from ..store.scores_reader import RunScores
 
 Floats = NDArray[np.float64]
 ORACLE = "oracle"

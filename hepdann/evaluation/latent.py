@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..stats.ranking import auc
 from ..stats.two_sample import domain_classifier
-from ..store.scores.reader import Domain, RunScores
+from ..store.scores_reader import Domain, RunScores
 from ..tensors import Target
 
 Kind = Literal["tsne", "pca"]

@@ -28,7 +28,7 @@ from ..stats import (
 )
 from ..stats.histograms import Bump, binning, find_bump
 from ..store.paths import RunPaths
-from ..store.scores.reader import RunScores, open_scores
+from ..store.scores_reader import RunScores, open_scores
 from .columns import Columns
 
 EFFICIENCIES = (0.3, 0.5, 0.7, 0.9)  # of the signal

@@ -20,7 +20,7 @@ from ..registry import suggestion
 from ..stats.histograms import Histogram, binning, equal_signal_edges, fill, significance_edges
 from ..store.paths import RunPaths
 from ..store.reading import read_config, read_metrics
-from ..store.scores.reader import RunScores, open_scores
+from ..store.scores_reader import RunScores, open_scores
 from .columns import SIDES, Columns
 
 Floats = NDArray[np.float64]

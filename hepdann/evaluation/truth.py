@@ -23,7 +23,7 @@ from ..errors import SchemaError
 from ..inputs import read_json
 from ..outputs import write_whole
 from ..stats.ranking import accuracy
-from ..store.scores.file import TARGET_LABEL
+from ..store.scores_file import TARGET_LABEL
 from ..tensors import Source, Target, is_pseudo
 from ..tensors.layout import TRUTH
 

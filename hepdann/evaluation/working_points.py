@@ -14,7 +14,7 @@ from ..errors import RunError
 from ..registry import suggestion
 from ..stats.figure import NOTHING, Figure, as_weight, weighted_mean
 from ..stats.ranking import prior_matched_threshold
-from ..store.scores.reader import Domain, RunScores
+from ..store.scores_reader import Domain, RunScores
 from ..store.working_points import Efficiencies, StoredFigure, StoredPoint
 from ..tensors import Split
 

@@ -17,7 +17,7 @@ from ..config import TrainConfig
 from ..criteria import reverse_validation
 from ..domains import Domains, Scaling
 from ..errors import Interrupted
-from ..evaluation import PeekObserver, oracle_source, proxy_distance, truth_of
+from ..evaluation import PeekObserver, oracle_source, truth_of
 from ..inference.passes import classify, feature_layer
 from ..inputs import read_json
 from ..outputs import write_whole
@@ -26,6 +26,7 @@ from ..runs.preparation import prepare_training
 from ..runs.stacks.plan import ORACLE, Places, StackPlan, group, plan_stacks
 from ..runs.stacks.shards import Stacks
 from ..runs.stacks.training import Hooks, ShardFiles, Trained, train_shard
+from ..stats import proxy_distance
 from ..tensors import open_tensors
 from ..training import Member, Progress
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..store.paths import RunPaths
 from ..store.reading import read_metrics
-from ..store.scores.reader import open_scores
+from ..store.scores_reader import open_scores
 from .model import InputColumns, Model
 from .steps import Inputs, Scores, Step
 from .stored_model import load_model

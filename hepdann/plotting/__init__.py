@@ -11,21 +11,19 @@ from .axes.frame import save
 from .axes.label import experiment_label
 from .axes.legend import settle
 from .axes.styles import style
-from .comparison import plot_comparison
 from .figures.events import event, plot_events
 from .figures.latent import latent
-from .figures.losses import loss
 from .figures.matrices import confusion, correlation
 from .figures.profiles import calibration, efficiency, importance
 from .figures.roc import roc
 from .figures.stacks import data_mc, scores
-from .figures.sweeps import sweep
+from .figures.sweeps import loss, sweep
 from .generated import plot_generated
 from .jobs import register
 from .mismodelling import distance_profile, feature_shifts, plot_calibration, plot_diagnosis
-from .pictures import Misclassified, misclassified
-from .run import figure_names, plot_run
+from .run import figure_names, plot_comparison, plot_run
 from .scan import plot_scan
+from .segments import Misclassified, misclassified
 
 __all__ = [
     "Misclassified",

@@ -28,7 +28,7 @@ from ..evaluation import DataMC, Profile
 from ..evaluation.curves import run_roc
 from ..evaluation.datamc import folded
 from ..stats import Confusion, Roc, quantile_edges
-from ..store.scores.reader import Domain
+from ..store.scores_reader import Domain
 from .axes.styles import method_title, readable, sentence
 from .figures.matrices import confusion
 from .figures.panels import Scale, common_scale

@@ -24,7 +24,7 @@ from ..errors import RunError
 from ..inputs import file_stamp, read_json
 from ..store.content import Files
 from ..store.paths import RunPaths
-from ..store.scores.file import MOVED
+from ..store.scores_file import MOVED
 from .quantities import Quantities
 
 KEY = "hepdann"  # of the mark, among the texts of a PNG

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from ..errors import ConfigError
 from ..registry import FIGURES
-from ..store.scores.reader import RunScores
+from ..store.scores_reader import RunScores
 from .axes.frame import finish, new_axes
 from .quantities import Quantities
 

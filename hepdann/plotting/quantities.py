@@ -20,7 +20,7 @@ from ..inputs import read_json
 from ..registry import suggestion
 from ..store.content import WithAdvice
 from ..store.paths import RunPaths
-from ..store.scores.reader import Domain, RunScores, open_scores
+from ..store.scores_reader import Domain, RunScores, open_scores
 from ..tensors import SPLITS, Split
 from .axes.styles import class_colours, readable, wrapped
 from .figures.panels import Scale, common_scale

@@ -14,16 +14,21 @@ from typing import Any, Literal
 
 from ..config import PlotConfig
 from ..errors import ConfigError, RunError
+from ..evaluation import open_scores
+from ..evaluation.curves import run_roc
 from ..outputs import drawing_folder, jsonable, name_fault, write_whole, writing
 from ..parallel import Executor, Link, Task, processes_for
 from ..registry import FIGURES, nearest
+from ..stats import Roc
 from ..store.paths import RunPaths
+from ..store.scores_reader import Domain, RunScores
 from .axes.frame import finished_later, save
-from .axes.label import label_as
-from .axes.styles import style
+from .axes.label import Album, label_as
+from .axes.styles import method_title, style
 from .configured import configured_jobs
 from .drawn import KEY, drawn, mark_of, mark_of_figure
-from .jobs import Job, OwnFigure, distinct, jobs_of
+from .figures.roc import HasFolder, roc
+from .jobs import Job, OwnFigure, distinct, file_name, jobs_of
 from .quantities import Quantities
 
 DEFAULT_KINDS = (
@@ -256,3 +261,41 @@ def chosen(
             mend = f"did you mean {near}?" if near else f"choose of {', '.join(kinds)}"
             raise ConfigError(f"no figure {entry!r} in this run", where=where, mend=mend)
     return [job for job in jobs if (job.kind in wanted and not job.asked) or job.name in wanted]
+
+
+def plot_comparison(
+    runs: Mapping[str, HasFolder], output: str | Path, look: PlotConfig | None = None
+) -> list[Path]:
+    """Draw the ROC curves of each method in all runs that have it, on MC and on the target.
+
+    The first run is the reference of the ratio panel; the runs' names stand in the legend.
+
+    Raises:
+        RunError: a run is not whole, or no method is in two of them.
+    """
+    opened = {name: open_scores(run.folder) for name, run in runs.items()}
+    with Album.open(output, look) as album:
+        for method in dict.fromkeys(m for s in opened.values() for m in s.methods):
+            for domain in ("mc", "target"):
+                curves = _curves(opened, method, domain)
+                if len(curves) > 1:
+                    where = "MC" if domain == "mc" else "target"
+                    events = " and ".join(sorted({opened[name].judged for name in curves}))
+                    title = f"{method_title(method)}, {where}, {events}"
+                    ax = roc(curves, reference=next(iter(curves)), title=title)
+                    album.keep(ax, file_name("roc", domain, method), simulation=domain == "mc")
+    if not album.made:
+        raise RunError("no method is in two of the runs", mend="compare runs that share one")
+    return album.made
+
+
+def _curves(runs: Mapping[str, RunScores], method: str, domain: Domain) -> dict[str, Roc]:
+    curves = {
+        name: run_roc(scores, domain, method)
+        for name, scores in runs.items()
+        if method in scores.methods
+        and len(scores.classes) == 2
+        # on MC, the networks of an alignment are those of source-only
+        and (domain == "target" or method not in (*scores.aligned, "oracle"))
+    }
+    return {name: curve for name, curve in curves.items() if curve is not None}

@@ -13,9 +13,8 @@ from ..config import PlotConfig
 from ..evaluation.curves import ScanCurves, Sweep, below
 from ..store.paths import RunPaths
 from .axes.styles import readable
-from .figures.losses import loss
 from .figures.roc import roc
-from .figures.sweeps import sweep
+from .figures.sweeps import loss, sweep
 from .jobs import Job, distinct, file_name
 from .quantities import config_of
 from .run import chosen, draw_all

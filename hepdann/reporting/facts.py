@@ -15,7 +15,7 @@ from ..runs import Run
 from ..store.content import Files
 from ..store.model_file import GeneratorFolder
 from ..store.paths import GeneratorPaths, RunPaths
-from ..store.scores.reader import Domain, RunScores
+from ..store.scores_reader import Domain, RunScores
 from ..tensors import SPLITS, open_tensors
 
 

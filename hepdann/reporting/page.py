@@ -25,8 +25,7 @@ from ..plotting.quantities import Quantities
 from ..runs import Run
 from ..store.model_file import GeneratorFolder
 from .facts import facts_of, facts_of_generator
-from .figures import figures_of, generated_figures
-from .series import charts_of
+from .figures import charts_of, figures_of, generated_figures
 from .tables import Row, methods_table, named_runs, shown, target_name
 
 _MOST_CLASSES = 4  # of more, working points would fill the page

@@ -7,10 +7,9 @@ from ..lazy import getter
 if TYPE_CHECKING:
     from ..store.reading import Scan, open_scan
     from .folder import Run, open_run
-    from .learning_rates import StackRates, suggest_rates
     from .scans.start import resume_scan, scan
     from .start import resume, train
-    from .torchrun import first_process
+    from .training import StackRates, first_process, suggest_rates
 
 __all__ = [
     "Run", "Scan", "StackRates", "first_process", "open_run", "open_scan", "resume", "resume_scan",
@@ -23,14 +22,14 @@ __getattr__ = getter(
     {
         "Run": "folder",
         "Scan": ".store.reading",
-        "StackRates": "learning_rates",
-        "first_process": "torchrun",
+        "StackRates": "training",
+        "first_process": "training",
         "open_run": "folder",
         "open_scan": ".store.reading",
         "resume": "start",
         "resume_scan": "scans.start",
         "scan": "scans.start",
-        "suggest_rates": "learning_rates",
+        "suggest_rates": "training",
         "train": "start",
     },
 )

@@ -37,8 +37,7 @@ from ..stats.reweighting import one_thread
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Source, Target
-from .aligned import Aligned, aligned_target, outside_test, reference
-from .calibrated import KNOWING, Calibrated
+from .maps import KNOWING, Aligned, Calibrated, aligned_target, outside_test, reference
 
 _MOST = 20_000  # events of each domain on which the methods are compared
 

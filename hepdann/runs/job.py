@@ -24,14 +24,23 @@ from ..store.training_record import StartRecord, TrainingRecord
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
 from .advice import diagnose_first, with_recommendation
-from .aligned import Aligned, fit_alignments, fold_estimate, wanted_maps
-from .calibrated import Calibrated, fit_calibrations, read_calibrations, settle, write_calibrations
 from .folder import Run
 from .health_report import require_tensorboard, write_health
+from .maps import (
+    Aligned,
+    Calibrated,
+    calibrated_on,
+    fit_alignments,
+    fit_calibrations,
+    fold_estimate,
+    read_calibrations,
+    settle,
+    wanted_maps,
+    write_calibrations,
+)
 from .preparation import folds_of, prepare_training, with_auxiliaries
 from .progress import Report, RunLog
 from .score_file import write_scores
-from .stacks.plan import calibrated_on
 from .stacks.training import Hooks, Trained, history_of, model_of
 from .training import RunTraining
 

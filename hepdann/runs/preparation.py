@@ -13,7 +13,8 @@ from ..methods import calibration_of, method_of
 from ..networks import PICTURES, SMALL
 from ..registry import PARAMETRISED
 from ..tensors import Tensors, View
-from .stacks.plan import calibrated_on, resolve
+from .maps import calibrated_on
+from .stacks.plan import resolve
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift

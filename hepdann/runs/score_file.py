@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from ..domains import Domains
 from ..evaluation import truth_of, write_truth
 from ..inference import Inputs, Model
-from ..store.scores.file import MOVED, ScoreWriter, writing_scores
-from ..store.scores.reader import TensorRows, moved_to, rows_of_events
+from ..store.scores_file import MOVED, ScoreWriter, writing_scores
+from ..store.scores_reader import TensorRows, moved_to, rows_of_events
 from ..tensors import SPLITS, Target, Tensors, fold_of
-from .aligned import aligned_target, reference
+from .maps import aligned_target, reference
 
 _LATENT_ROWS = 5_000
 TRACKING = ("track_segment", "track_segments")  # spectators that hold an experiment's baseline

@@ -94,7 +94,7 @@ def train(
     if processes_for(config.train.workers, 2, pays=spread) > 1:
         start_method()  # their server imports what it needs while this process does
     from .job import Job
-    from .torchrun import run_job
+    from .training import run_job
 
     make_folder = _claim(output, config)
     with shown(progress, report) as tell:
@@ -162,7 +162,7 @@ def resume(
     if finished is not None:
         return finished
     from .job import Job
-    from .torchrun import run_job
+    from .training import run_job
 
     config = origin.now(given or {})
     with shown(progress, report) as tell:

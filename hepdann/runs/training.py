@@ -1,4 +1,7 @@
-"""The training of a run's stacks: in this process, or side by side in worker processes."""
+"""The training of a run's stacks: in this process, in workers side by side, or under torchrun.
+
+Also which learning rate the stacks of a training can take, before any run is made.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,25 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .. import methods
 from ..alignment import FractionEstimate
-from ..config import TrainConfig
+from ..config import Config, TrainConfig
 from ..domains import Domains
+from ..errors import Interrupted
 from ..evaluation import Diagnosis
+from ..methods import calibration_of, method_of
 from ..parallel import Executor, Task, overload_warning, processes_for
+from ..store.paths import RunPaths
 from ..store.training_record import StartRecord
 from ..tensors import Tensors
-from ..training import Progress
+from ..training import Progress, RateRange, distributed, find_learning_rate, load_checkpoint
 from .advice import label_by_teacher
-from .aligned import Aligned, fit_alignments, wanted_maps
-from .calibrated import Calibrated
+from .folder import Run, open_run
 from .health_report import failure_noted
+from .maps import Aligned, Calibrated, fit_alignments, wanted_maps
+from .preparation import prepare_training
 from .progress import SideBySide
 from .stacks.plan import trained_on
 from .stacks.shards import Shard, Stacks, pays, planned_shards, shares_of
@@ -33,7 +41,10 @@ from .stacks.work import (
     can_overlap,
     write_aligned,
 )
-from .torchrun import broadcast
+
+if TYPE_CHECKING:
+    from .job import Job
+
 
 # keys of tasks; those of shards are their numbers
 _DIAGNOSIS, _MAPS, _CORRECTED = ("diagnosis", "maps", "maps at other fractions")
@@ -241,3 +252,87 @@ def _in_processes(
         seconds.update(results[number])
     run.hooks.clock.share(seconds)
     return results
+
+
+def first_process() -> bool:
+    """Whether this process writes the run and reports; always true without torchrun."""
+    return not distributed.wanted() or distributed.join().first
+
+
+def run_job(job: Job) -> Run:
+    """Run a job; under torchrun the first process makes the run and all of them train.
+
+    Raises:
+        HepdannError: as the job does.
+    """
+    if not first_process():
+        return _train_with_first(job)
+    try:
+        run = job.run()
+    except Interrupted:
+        broadcast(whole=False)
+        raise
+    broadcast(whole=True)
+    return run
+
+
+def broadcast(**message: Any) -> None:
+    """Send a message to the other processes of torchrun, if there are any."""
+    if distributed.wanted():
+        distributed.broadcast(message)
+
+
+def _train_with_first(job: Job) -> Run:
+    """Train with the first process, write nothing, and open the run at the end."""
+    domains, train = prepare_training(job.config.train, job.tensors, job.data, job.shift)
+    message = distributed.broadcast()
+    if "folder" not in message:
+        raise Interrupted("interrupted before the first step")
+    folder = Path(message["folder"])
+    stacks = Stacks(train, domains, {})
+    for shard in stacks.shards:  # also behind an interrupt: all processes ask at every step
+        trainer = stacks.trainer(shard)
+        load_checkpoint(trainer, RunPaths(folder).checkpoint(shard.number), message["fingerprint"])
+        trainer.run(stop=job.stop)
+    if not distributed.broadcast()["whole"]:
+        raise Interrupted("interrupted", where=folder)
+    return open_run(folder)
+
+
+@dataclass(frozen=True, eq=False)
+class StackRates:
+    """A stack, and what it did while the learning rate rose."""
+
+    methods: tuple[str, ...]
+    found: RateRange
+
+
+def suggest_rates(
+    tensors: Tensors, config: Config, *, data: Tensors | None = None
+) -> list[StackRates]:
+    """Search the learning rate of each stack that a training would have, the oracle left out.
+
+    Args:
+        tensors: holds the MC.
+        config: settings of the training.
+        data: holds the data, if another file does.
+
+    Raises:
+        HepdannError: the input does not allow the training.
+    """
+    # what is taught trains as source-only does, and its teacher is not there yet; neither is a
+    # calibration, which a suggestion does not wait for
+    asked = config.train
+    known = [
+        name
+        for name in asked.methods
+        if not (methods.get(method_of(name)[1]).taught or calibration_of(name))
+    ]
+    asked = asked.model_copy(update={"methods": known, "oracle": False})
+    domains, train = prepare_training(asked, tensors, data)
+    aligned = fit_alignments(domains, trained_on(train), estimate=None, seed=train.seed)
+    stacks = Stacks(train, domains, aligned.maps)
+    return [
+        StackRates(shard.methods, find_learning_rate(stacks.trainer(shard)))
+        for shard in stacks.shards
+    ]

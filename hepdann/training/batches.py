@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from ..domains.event_stream import BatchRows, DomainEvents, StreamReader, epoch_order
 from ..methods import Batch
+from ..tensors import Source, Split, Target
 from .distributed import ALONE, Processes
 
 _CHUNK = 1 << 18  # events of a domain gathered at a time, over all members
@@ -182,3 +184,28 @@ def _nuisances(slots: Sequence[Slot]) -> int:
     chosen = [slot.events[k].nuisance for slot in slots[:-1] for k in slot.chosen]
     widths = {0 if nuisance is None else nuisance.shape[1] for nuisance in chosen}
     return widths.pop() if len(widths) == 1 else 0
+
+
+class EventDataset(Dataset[tuple[Tensor, ...]]):
+    """Events of a domain for ``torch.utils.data.DataLoader``.
+
+    An item is (features, label, weight) of MC and (features, weight) of a target, which has no
+    label; features are (F,) float32, NaN where missing. A list of numbers gives a batch at once,
+    as a loader does with ``sampler=BatchSampler(…)`` and ``batch_size=None``.
+
+    Args:
+        split: "train", "validation" or "test"; by default all events.
+    """
+
+    def __init__(self, events: Source | Target, split: Split | None = None) -> None:
+        chosen = events if split is None else events.part(split)
+        columns = [torch.from_numpy(chosen.features)]
+        if isinstance(chosen, Source):
+            columns.append(torch.from_numpy(chosen.label))
+        self._columns = (*columns, torch.from_numpy(chosen.weight))
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __getitem__(self, index: int | list[int] | slice | Tensor) -> tuple[Tensor, ...]:
+        return tuple(column[index] for column in self._columns)

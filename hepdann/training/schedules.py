@@ -1,134 +1,148 @@
-"""Learning rate and λ as functions of the explicit step; no hidden state.
-
-Two of them look back as well: ``plateau`` at a member's validation losses and ``adaptive`` at its
-domain errors. Both are given these figures of the epochs so far, which stand in the history and so
-in every checkpoint, and compute their factor anew from all of them.
-"""
+"""Learning rates, λ and early stopping of the members of a stack, as their history has them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from ..errors import ConfigError
+from .settings import Member, Settings
 
-_RATES = ("cosine", "constant", "step", "inverse", "plateau")
-_LAMBDAS = ("ganin", "constant", "linear", "adaptive")
+HistoryRow = dict[str, object]
+
+# Label-free figures of the history by which an epoch may be chosen, and the sign that makes less
+# of it better. Those of the target are figures of the domain head; no target label enters any.
+MONITORS: dict[str, float] = {
+    "validation_loss": 1.0,
+    "validation_accuracy": -1.0,
+    "validation_domain_accuracy": 1.0,
+    "validation_loss_domain": -1.0,
+}
 
 
-def _check(name: str, known: tuple[str, ...], where: str) -> None:
-    if name not in known:
+def monitored(row: Mapping[str, object], monitor: str) -> float:
+    """The figure of a row of the history that decides between epochs; less is better.
+
+    Raises:
+        ConfigError: it is none of ``MONITORS``.
+    """
+    if monitor not in MONITORS:
         raise ConfigError(
-            f"unknown schedule {name!r}", where=where, mend=f"known are {', '.join(known)}"
+            f"no epoch can be chosen by {monitor!r}",
+            where="train.monitor",
+            mend=f"known are {', '.join(MONITORS)}",
+        )
+    return MONITORS[monitor] * float(str(row[monitor]))
+
+
+@dataclass(frozen=True)
+class StepValues:
+    """Everything that a step takes from the schedules and settings."""
+
+    step: int
+    rates: tuple[float, ...]
+    lambda_: Tensor
+    domain_weight: float
+    clip: float
+    average_decay: float
+    nuisance_weight: float = 1.0
+    adversary_steps: int = 1
+
+
+class MemberSchedules:
+    """What each step takes of the schedules, and which members still train.
+
+    All of it follows from the settings and the history, so that a resume finds the same.
+
+    Attributes:
+        lambda_: (K,) λ of the members, 0 of those without an adversary.
+    """
+
+    def __init__(self, members: Sequence[Member], settings: Settings) -> None:
+        self._members, self._settings = tuple(members), settings
+        self.lambda_ = torch.tensor(
+            [m.lambda_ if m.method.adversarial else 0.0 for m in members],
+            device=settings.device,
+            dtype=settings.dtype,
+        )
+        self.running = tuple(range(len(members)))
+
+    def look_back(self, history: Sequence[HistoryRow]) -> bool:
+        """Before an epoch: who has stopped, and where schedules that look back stand.
+
+        Returns:
+            Whether fewer members go on than before.
+        """
+        settings, members = self._settings, len(self._members)
+        rows: list[list[HistoryRow]] = [[] for _ in range(members)]
+        for row in history:
+            rows[int(str(row["member"]))].append(row)
+        running = tuple(k for k, own in enumerate(rows) if not self._exhausted(own))
+        rate, ramp = settings.schedule, settings.lambda_schedule
+        losses: list[list[float]] = [[]] * members
+        errors = losses
+        if rate.name == "plateau":
+            losses = [[monitored(row, "validation_loss") for row in own] for own in rows]
+        if ramp.name == "adaptive":  # how often the domain head was wrong
+            errors = [[1 - float(str(row["domain_accuracy"])) for row in own] for own in rows]
+        self._rates = [
+            (settings.learning_rate if m.learning_rate is None else m.learning_rate)
+            * rate.after(own)
+            for m, own in zip(self._members, losses, strict=True)
+        ]
+        self._ramps = [ramp.after(own) for own in errors]
+        fewer = running != self.running
+        self.running = running
+        factors = self.lambda_.new_tensor(self._ramps)
+        self._lambda = (self.lambda_ * factors)[list(running)]
+        return fewer
+
+    def _exhausted(self, rows: Sequence[HistoryRow]) -> bool:
+        """Whether a member's best epoch is so many epochs ago that it stops."""
+        best, waited, patience = math.inf, 0, self._settings.patience
+        for row in rows if patience else ():
+            loss = monitored(row, self._settings.monitor)
+            best, waited = (loss, 0) if loss < best else (best, waited + 1)
+        return 0 < patience <= waited
+
+    def values(self, at: int) -> StepValues:
+        """What a step takes of the members that train."""
+        settings = self._settings
+        rate, ramp = self._scheduled(at)
+        return StepValues(
+            step=at,
+            rates=tuple(self._rates[k] * rate for k in self.running),
+            lambda_=self._lambda * ramp,
+            domain_weight=settings.domain_weight,
+            nuisance_weight=settings.nuisance_weight,
+            adversary_steps=settings.adversary_steps,
+            clip=settings.clip,
+            average_decay=average_decay(settings.ema, at) if settings.ema else 0.0,
         )
 
+    def row(self, index: int, epoch: int, at: int) -> Mapping[str, object]:
+        """Which member a row of the history is of, and what its schedules were at."""
+        member, lambda_ = self._members[index], float(self.lambda_[index])
+        rate, ramp = self._scheduled(at)
+        return {
+            "method": member.label,
+            "member": index,
+            "seed": member.seed,
+            "lambda": lambda_,
+            "epoch": epoch + 1,
+            "step": at,
+            "learning_rate": self._rates[index] * rate,
+            "grl": lambda_ * self._ramps[index] * ramp,
+        }
 
-@dataclass(frozen=True)
-class RateSchedule:
-    """How the learning rate changes; p is the step over the planned steps.
-
-    Attributes:
-        name: ``constant``; ``cosine`` from the base to 0 (Loshchilov & Hutter, "SGDR", 2016,
-            without restarts); ``step``, times ``factor`` after each share ``every`` of the
-            training; ``inverse``, (1 + alpha p)^-beta (Ganin et al., JMLR 17 (2016) 59, section
-            5.2.2); ``plateau``, times ``factor`` when ``patience`` epochs brought no better
-            validation loss.
-
-    Raises:
-        ConfigError: no schedule of that name.
-    """
-
-    name: str = "cosine"
-    warm_up: float = 0.0
-    factor: float = 0.1
-    every: float = 1 / 3
-    alpha: float = 10.0
-    beta: float = 0.75
-    patience: int = 3
-
-    def __post_init__(self) -> None:
-        _check(self.name, _RATES, "train.schedule")
-
-    def at(self, step: int, total: int) -> float:
-        """Factor on the base rate at ``step`` of ``total``, without what ``plateau`` adds."""
-        rising = self.warm_up * total
-        if step < rising:
-            return (step + 1) / (rising + 1)
-        done, planned = step - rising, total - rising
-        if self.name == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * done / planned))
-        p = done / planned
-        if self.name == "step":
-            return self.factor ** math.floor(p / self.every + 1e-9)
-        if self.name == "inverse":
-            return float((1 + self.alpha * p) ** -self.beta)
-        return 1.0
-
-    def after(self, losses: Sequence[float]) -> float:
-        """Further factor of ``plateau`` after the validation losses of the epochs so far."""
-        if self.name != "plateau":
-            return 1.0
-        factor, best, waited = 1.0, math.inf, 0
-        for loss in losses:
-            if loss < best:
-                best, waited = loss, 0
-            else:
-                waited += 1
-            if waited == self.patience:
-                factor, waited = factor * self.factor, 0
-        return factor
-
-
-@dataclass(frozen=True)
-class LambdaSchedule:
-    """How λ changes; p is the step over the planned steps.
-
-    Attributes:
-        name: ``constant``; ``ganin``, 2 / (1 + exp(-gamma p)) - 1 (Ganin et al. 2016, section
-            5.2.2); ``linear``, p / until up to 1; ``adaptive``, after each epoch times
-            exp(gain · (error - domain error)), so that a domain head which is right too often
-            meets a stronger adversary.
-
-    Raises:
-        ConfigError: no schedule of that name.
-    """
-
-    name: str = "ganin"
-    gamma: float = 10.0
-    until: float = 1.0
-    error: float = 0.4
-    gain: float = 3.0
-    largest: float = 100.0
-
-    def __post_init__(self) -> None:
-        _check(self.name, _LAMBDAS, "train.lambda_schedule")
-
-    def at(self, step: int, total: int) -> float:
-        """λ_p, the factor on λ at ``step`` of ``total``, without what ``adaptive`` adds."""
-        if self.name == "ganin":
-            return 2 / (1 + math.exp(-self.gamma * step / total)) - 1
-        if self.name == "linear":
-            return min(1.0, step / total / self.until)
-        return 1.0
-
-    def after(self, errors: Sequence[float]) -> float:
-        """Further factor of ``adaptive`` after the domain errors of the epochs so far."""
-        factor = 1.0
-        for error in errors if self.name == "adaptive" else ():
-            factor *= math.exp(self.gain * (self.error - error))
-            factor = min(max(factor, 1 / self.largest), self.largest)
-        return factor
-
-
-def rate_schedule(schedule: str | RateSchedule) -> RateSchedule:
-    """A schedule, or the one of this name."""
-    return RateSchedule(schedule) if isinstance(schedule, str) else schedule
-
-
-def lambda_schedule(schedule: str | LambdaSchedule) -> LambdaSchedule:
-    """A schedule, or the one of this name."""
-    return LambdaSchedule(schedule) if isinstance(schedule, str) else schedule
+    def _scheduled(self, at: int) -> tuple[float, float]:
+        """The common factors of learning rate and λ at a step."""
+        settings, total = self._settings, self._settings.total_steps
+        return settings.schedule.at(at, total), settings.lambda_schedule.at(at, total)
 
 
 def average_decay(decay: float, step: int) -> float:

@@ -1,19 +1,21 @@
-"""The members and settings of a training, and the progress that it reports."""
+"""The members and settings of a training, the progress and the times that it reports."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..config.schedules import LambdaSchedule, RateSchedule
 from ..methods import Method
 from .distributed import ALONE, Processes
-from .schedules import LambdaSchedule, RateSchedule
 
+_COSINE, _GANIN = RateSchedule(name="cosine"), LambdaSchedule(name="ganin")  # both are frozen
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # without it cuBLAS may sum in another order
 
 
@@ -51,8 +53,8 @@ class Settings:
     batch_size: int
     steps: int
     learning_rate: float = 2e-3
-    schedule: str | RateSchedule = "cosine"
-    lambda_schedule: str | LambdaSchedule = "ganin"
+    schedule: RateSchedule = _COSINE
+    lambda_schedule: LambdaSchedule = _GANIN
     domain_weight: float = 1.0
     nuisance_weight: float = 1.0
     adversary_steps: int = 1
@@ -165,3 +167,70 @@ def deterministic(wanted: bool) -> Iterator[None]:
         torch.use_deterministic_algorithms(before)
         if workspace is None:
             os.environ.pop(_WORKSPACE, None)
+
+
+_EVERY = 50  # steps between two that wait for the device
+_QUEUED = "queued"
+
+
+class Clock:
+    """Splits the time into stages: each lap belongs to what was done since the last one.
+
+    A lap costs less than a microsecond. On a device that works behind the program's back
+    every fiftieth step waits for it; what the other steps left in its queue is shared out as those
+    steps show.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.on(device)
+        self._waiting = False
+        self._spent: dict[str, float] = {}
+        self._sampled: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def on(self, device: str) -> None:
+        """Say where the training runs."""
+        waits = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}  # a CPU needs none
+        self._wait: Callable[[], None] | None = waits.get(torch.device(device).type)
+
+    def step(self, number: int) -> None:
+        """Say that a step begins."""
+        if self._wait is None:
+            return
+        self._waiting = number % _EVERY == 0
+        if self._waiting:
+            self._wait()
+            self.lap(_QUEUED)
+
+    def lap(self, stage: str) -> None:
+        """Give the time since the last lap to a stage."""
+        if self._waiting and self._wait is not None:
+            self._wait()
+        now = time.perf_counter()
+        self._spent[stage] = self._spent.get(stage, 0.0) + now - self._last
+        if self._waiting and stage != _QUEUED:
+            self._sampled[stage] = self._sampled.get(stage, 0.0) + now - self._last
+        self._last = now
+
+    def share(self, stages: Mapping[str, float]) -> None:
+        """Give the time since the last lap to stages, as much as their part of a sum.
+
+        Args:
+            stages: seconds that others spent meanwhile; none are stage ``step``.
+        """
+        now, total = time.perf_counter(), sum(stages.values())
+        for stage, seconds in stages.items() if total else [("step", 1.0)]:
+            part = (now - self._last) * seconds / (total or 1.0)
+            self._spent[stage] = self._spent.get(stage, 0.0) + part
+        self._last = now
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each stage, in the order in which they first came; their sum is the time."""
+        spent = dict(self._spent)
+        queued, sampled = spent.pop(_QUEUED, 0.0), sum(self._sampled.values())
+        if queued and not sampled:
+            return spent | {"step": spent.get("step", 0.0) + queued}
+        for stage, seconds in self._sampled.items():
+            spent[stage] += queued * seconds / sampled
+        return spent

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -91,15 +89,11 @@ def test_check_notes_files_that_are_not_here(mc, tmp_path, monkeypatch):
         ([], "Missing command; see"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, arguments, says):
+def test_a_mistake_is_one_line_and_exit_code_2(typed, tmp_path, arguments, says):
     path = tmp_path / "c.yaml"
     path.write_text("train:\n  epoch: 3\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "hepdann_cli.main", "config", *(a.format(path) for a in arguments)],
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
+    done = typed("config", *(a.format(path) for a in arguments))
+    assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"hepdann: error: {says.format(path)}")
     assert len(done.stderr.splitlines()) == 1
 

@@ -61,7 +61,7 @@ def events(ntuples, run):
     """Branches of the data, and the features that the run scored."""
     with uproot.open({ntuples / "data.root": "Events"}) as tree:
         arrays = tree.arrays(["a", "c", "b"], library="np")
-    features = hepdann.store.scores.reader.open_scores(run.folder).column("target", "features")
+    features = hepdann.store.scores_reader.open_scores(run.folder).column("target", "features")
     return np.stack(list(arrays.values()), axis=1), features
 
 
@@ -95,7 +95,7 @@ def test_only_operators_of_sofie_and_float32_are_used(run, method, tmp_path):
 
 def test_mc_is_scored_by_its_own_statistics(run, tmp_path):
     export(run, tmp_path / "mc.onnx", method="dann", domain="source")
-    features = hepdann.store.scores.reader.open_scores(run.folder).column("mc", "features")
+    features = hepdann.store.scores_reader.open_scores(run.folder).column("mc", "features")
     expected = run.predict(features, "source", "dann")
     assert np.abs(scored(run.model, "dann", features, "source") - expected).max() < 1e-6
     assert np.abs(scored(run.model, "dann", features) - expected).max() > 1e-3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hepdann import evaluation
+from hepdann import evaluation, stats
 
 
 def weighted(rng, n=1500):
@@ -28,7 +28,7 @@ def rejected(score, label, weight, efficiency):
 def test_the_band_of_a_roc_curve_is_that_of_the_bootstrap(bootstrap, efficiency):
     """Weights of both signs: events are drawn anew, not bins."""
     sample = weighted(np.random.default_rng(5))
-    curve = evaluation.roc(*sample)
+    curve = stats.roc(*sample)
     band = np.interp(efficiency, curve.signal_efficiency, curve.background_error)
 
     def estimate(*columns):
@@ -72,8 +72,8 @@ def test_groups_share_one_pass():
     values = np.where(rng.random(400) < 0.1, np.nan, rng.normal(size=400))
     group, weight = rng.integers(3, size=400), rng.normal(size=400)
     edges = [-1.0, 0.0, 1.0]
-    for index, found in enumerate(evaluation.fill(values, weight, edges, group, 3)):
-        alone = evaluation.histogram(values[group == index], weight[group == index], edges)
+    for index, found in enumerate(stats.fill(values, weight, edges, group, 3)):
+        alone = stats.histogram(values[group == index], weight[group == index], edges)
         np.testing.assert_allclose(found.sumw, alone.sumw)
         np.testing.assert_allclose(found.sumw2, alone.sumw2)
         for name in ("underflow", "overflow", "missing"):

@@ -8,16 +8,14 @@ import pytest
 
 from hepdann.evaluation import (
     Diagnosis,
-    FeatureShift,
     QuickClassifier,
-    TwoSample,
     compare_feature,
     diagnose,
     label_shift,
     score_effect,
 )
 from hepdann.plotting import feature_shifts, plot_diagnosis
-from hepdann.stats.two_sample import smallest_p_value
+from hepdann.stats.two_sample import FeatureShift, TwoSample, smallest_p_value
 from hepdann.tensors import Source, Target
 
 NAMES = ("pt", "eta", "iso")

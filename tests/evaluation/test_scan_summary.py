@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hepdann.evaluation.scan.judge import Epochs, ScanJudge, choose, gap_closed
+from hepdann.evaluation.scan_judge import Epochs, ScanJudge, choose, gap_closed
 from hepdann.tensors import Source, Target
 
 shares = st.floats(0.5, 0.95)

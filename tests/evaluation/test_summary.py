@@ -30,6 +30,11 @@ def scored(pseudo_run):
     return label, weight, scores, members
 
 
+def test_the_scores_of_members_are_read_once(pseudo_run):
+    scores = open_scores(pseudo_run)
+    assert scores.members("mc", "dann") is scores.members("mc", "dann")
+
+
 def test_it_is_laid_out_as_documented_and_is_json(metrics):
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     assert list(metrics) == [

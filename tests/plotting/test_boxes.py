@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from hepdann import evaluation, plotting
 from hepdann.config import PlotConfig
 from hepdann.config.plots import DataMCFigure, EfficiencyFigure, RocFigure, ScoresFigure
-from hepdann.evaluation import FeatureShift, Importance
+from hepdann.evaluation import Importance
 from hepdann.evaluation.curves import Sweep
 from hepdann.plotting.axes.frame import finished_later
 from hepdann.plotting.axes.label import label_as
@@ -19,6 +19,7 @@ from hepdann.plotting.axes.legend import data_points
 from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import wanted_jobs
 from hepdann.registry import FIGURES
+from hepdann.stats import FeatureShift
 
 LABEL = {"experiment": "ALEPH", "text": "Preliminary", "lumi": 138.0, "com": 13.6}
 

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hepdann import evaluation, plotting
+from hepdann import evaluation, plotting, stats
 from hepdann.config.section import STYLES
 from hepdann.evaluation.curves import Band, LearningCurves
 from hepdann.plotting.axes.frame import new_axes
@@ -31,7 +31,7 @@ def curves(methods=("source-only", "dann"), n=1500):
     rng = np.random.default_rng(3)
     label = rng.integers(2, size=n)
     return {
-        m: evaluation.roc(rng.normal(size=n) + (1.5 + i / 4) * label, label, points=50)
+        m: stats.roc(rng.normal(size=n) + (1.5 + i / 4) * label, label, points=50)
         for i, m in enumerate(methods)
     }
 
@@ -267,8 +267,8 @@ def test_the_axis_of_events_names_the_width_of_a_bin(edges, unit, label):
 
 
 def test_the_key_of_the_feature_shifts_lies_on_no_bar():
-    one = evaluation.FeatureShift("x", 0.1, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0)
-    same = evaluation.FeatureShift("y", 0.1, 0.9, 0.2, 0.9, 0.0, 0.0, 0.0)
+    one = stats.FeatureShift("x", 0.1, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0)
+    same = stats.FeatureShift("y", 0.1, 0.9, 0.2, 0.9, 0.0, 0.0, 0.0)
     ax = plotting.feature_shifts([one, same], titles={"x": "$p_T$"})
     legend = ax.get_legend()
     assert [t.get_text() for t in legend.get_texts()] == ["differs (1 %, corrected)", "compatible"]
@@ -295,7 +295,7 @@ def test_equal_scores_have_ratio_one_everywhere(kind):
     rng = np.random.default_rng(1)
     label = rng.integers(2, size=400)
     score = np.round(rng.normal(size=400) + label, 1)
-    same = {name: evaluation.roc(score, label) for name in ("source-only", "dann")}
+    same = {name: stats.roc(score, label) for name in ("source-only", "dann")}
     lines = plotting.roc(same, kind=kind).figure.axes[1].lines
     drawn = [line.get_ydata() for line in lines if line.get_gid() != GUIDE]
     assert len(drawn) == 2

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from hepdann import evaluation, plotting
+from hepdann import evaluation, plotting, stats
 from hepdann.config import PlotConfig
 from hepdann.plotting import plot_run
 from hepdann.plotting.run import DEFAULT_KINDS, figure_names
@@ -19,7 +19,7 @@ PNG = PlotConfig(formats=["png"])
 def test_a_confusion_matrix_prints_per_cent_of_each_true_class():
     rng = np.random.default_rng(1)
     score, label = rng.random(500), rng.integers(2, size=500)
-    numbers = evaluation.confusion(score, label)
+    numbers = stats.confusion(score, label)
     ax = plotting.confusion(numbers, ["uds", "b"], title="toy")
     shown = np.array([float(text.get_text()) for text in ax.texts]).reshape(2, 2)
     np.testing.assert_allclose(shown.sum(axis=0), 100, atol=0.11)
@@ -37,7 +37,7 @@ def test_a_confusion_matrix_prints_per_cent_of_each_true_class():
 
 
 def test_an_empty_class_leaves_its_cells_empty():
-    numbers = evaluation.confusion(np.array([0.2, 0.8]), np.array([0, 0]))
+    numbers = stats.confusion(np.array([0.2, 0.8]), np.array([0, 0]))
     for kind in ("efficiency", "log"):
         texts = [t.get_text() for t in plotting.confusion(numbers, "ab", normalise=kind).texts]
         assert len(texts) == 2
@@ -103,7 +103,7 @@ def test_no_probability_has_an_axis_beyond_one(run_folder):
         assert ax.get_ylim()[1] == 1.0
     rng = np.random.default_rng(2)
     score = rng.random(4000)
-    one = evaluation.calibration(score, rng.random(4000) < score)
+    one = stats.calibration(score, rng.random(4000) < score)
     ax = plotting.calibration(dict.fromkeys(names, one), title="Pseudo-data, sine t = 3")
     assert ax.get_ylim() == (0.0, 1.0)
     legend = ax.get_legend().get_window_extent()

@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.mark.slow
-def test_the_script_of_the_page_on_python_runs(root, tmp_path, monkeypatch, capfd):
+def test_the_script_of_the_page_on_python_runs(few_trees, root, tmp_path, monkeypatch, capfd):
     text = (root / "docs" / "python.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     script = "\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S))

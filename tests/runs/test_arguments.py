@@ -73,8 +73,8 @@ def test_the_typed_settings_are_those_of_the_configuration():
         "Mapping",
         "AugmentConfig",
         "CalibrationConfig",
-        "RateScheduleConfig",
-        "LambdaScheduleConfig",
+        "RateSchedule",
+        "LambdaSchedule",
     }
     hints = typing.get_type_hints(TrainConfig, include_extras=True)
     for name, kind in train.items():

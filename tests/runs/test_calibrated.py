@@ -22,8 +22,7 @@ from hepdann.plotting.figures.panels import VARIED_NAME
 from hepdann.plotting.figures.roc import roc
 from hepdann.plotting.figures.stacks import scores
 from hepdann.plotting.quantities import Quantities
-from hepdann.runs.aligned import Aligned
-from hepdann.runs.calibrated import families_of
+from hepdann.runs.maps import Aligned, families_of
 from hepdann.runs.stacks.work import Workplace, _prepared, _stacks_of, write_aligned
 from hepdann.store.paths import RunPaths
 from hepdann.store.training_record import StartRecord
@@ -320,7 +319,7 @@ def test_predict_writes_both_sides(run, toy, tmp_path):
 
 
 def test_the_gap_to_the_oracle_is_split_into_steps(run):
-    from hepdann.evaluation.metrics.summary import explained
+    from hepdann.evaluation.summary import explained
 
     gap = run.metrics["gap"]
     whole = gap["oracle"]["accuracy"] - gap["source-only"]["accuracy"]

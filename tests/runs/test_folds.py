@@ -16,12 +16,14 @@ from hepdann.errors import ConfigError, Interrupted, RunError
 from hepdann.evaluation import diagnose, open_scores
 from hepdann.inference import NO_FOLD, open_predictor
 from hepdann.runs import resume
-from hepdann.runs.aligned import fold_estimate
+from hepdann.runs.maps import fold_estimate
 from hepdann.stats import auc
 from hepdann.store.model_file import read_model
 from hepdann.store.training_record import TrainingRecord
 from hepdann.tensors import Tensors, fold_of, open_tensors
 from hepdann_cli import evaluate
+
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 ASKED = {
     "seeds": 1,
@@ -40,7 +42,7 @@ def stop_after(steps):
 
 
 @pytest.fixture(scope="module")
-def run(toy, tmp_path_factory):
+def run(toy, few_trees, tmp_path_factory):
     folder = tmp_path_factory.mktemp("folds") / "run"
     return hepdann.train(
         toy / "tensors.h5", shift=shifts.sine(t=3), folds=2, output=folder, **ASKED

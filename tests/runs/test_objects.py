@@ -32,6 +32,8 @@ from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.runs import open_run
 from hepdann.tensors import open_tensors, read_images
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 FAST = {"seeds": 1, "epochs": 2, "batch_size": 128, "extractor": [16], "diagnose": False}
 FEATURES = {
     "log_pt": "log(constituent_pt)",

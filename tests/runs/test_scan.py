@@ -8,8 +8,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import time
 
 import numpy as np
 import pytest
@@ -22,13 +20,15 @@ from hepdann.runs.health_report import scan_lines
 from hepdann.runs.scans.grid import plan_point, points_of, seeds_of
 from hepdann.runs.stacks.plan import Places
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 GRID = {"shift": "sine", "t": [3, 8], "lambda_": [0.3, 1.0], "methods": ["dann"]}
 FAST = {"seeds": 2, "epochs": 2, "batch_size": 64}
 SAME = ("scan.csv", "history.csv", "rocs.json")
 
 
-@pytest.fixture(scope="session")
-def scan(toy, tmp_path_factory):
+@pytest.fixture(scope="module")
+def scan(toy, few_trees, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scan") / "sine"
     return hepdann.scan(toy / "tensors.h5", output=folder, **GRID, **FAST)
 
@@ -139,19 +139,14 @@ def test_a_stopped_scan_says_what_is_whole_and_resumes_to_the_same_bits(scan, to
     assert plain(done) == plain(scan)
 
 
-def test_a_killed_scan_resumes_to_the_same_bits(scan, toy, tmp_path, executable):
-    given = [
-        "scan", str(toy / "tensors.h5"), "--shift", "sine", "--t", "3,8", "--lambda", "0.3,1",
-        "--methods", "dann", "--seeds", "2", "--epochs", "2", "--batch-size", "64", "-o", "killed",
-    ]  # fmt: skip
-    process = subprocess.Popen([executable, *given], cwd=tmp_path, stderr=subprocess.DEVNULL)
-    work = tmp_path / "killed" / "checkpoint" / "scan"
-    while process.poll() is None and not list(work.glob("target-0-stack-*.safetensors")):
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "killed" / "scan.json").exists()
-    done = resume_scan(tmp_path / "killed")
+def test_a_killed_scan_resumes_to_the_same_bits(scan, toy, tmp_path, killed):
+    folder = tmp_path / "killed"
+    killed(
+        lambda stop: hepdann.scan(toy / "tensors.h5", output=folder, stop=stop, **GRID, **FAST), 40
+    )
+    assert list((folder / "checkpoint" / "scan").iterdir())
+    assert not (folder / "scan.json").exists()
+    done = resume_scan(folder)
     for name in SAME:
         assert (done.folder / name).read_bytes() == (scan.folder / name).read_bytes(), name
     assert plain(done) == plain(scan)

@@ -15,10 +15,12 @@ from hepdann.config import Config, TrainConfig
 from hepdann.errors import ConfigError
 from hepdann.runs import resume_scan
 from hepdann.runs.advice import soft_labelled
-from hepdann.runs.aligned import wanted_maps
+from hepdann.runs.maps import wanted_maps
 from hepdann.runs.scans.grid import Point, plan_point, settings_at
 from hepdann.runs.stacks.plan import Places, plan_stacks
 from hepdann.tensors import Target
+
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 MAPS = ["quantile", "moments+quantile"]
 METHODS = ["moments+dann", "self-training"]
@@ -26,7 +28,7 @@ FAST = {"seeds": 1, "epochs": 1, "batch_size": 64, "methods": METHODS}
 
 
 @pytest.fixture(scope="module")
-def scan(toy, tmp_path_factory):
+def scan(toy, few_trees, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scan") / "maps"
     return hepdann.scan(
         toy / "tensors.h5", shift="sine", t=[3], lambda_=[0.3, 1.0], alignments=MAPS,
@@ -35,7 +37,7 @@ def scan(toy, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(toy, tmp_path_factory):
+def run(toy, few_trees, tmp_path_factory):
     return hepdann.train(
         toy / "tensors.h5", shift=hepdann.shifts.sine(t=3), alignments=["quantile"], diagnose=False,
         output=tmp_path_factory.mktemp("run") / "run", **FAST,

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hepdann import methods
+from hepdann.config.schedules import LambdaSchedule, RateSchedule
 from hepdann.networks import NetworkShape
 from hepdann.training import Member, StackTrainer
 
@@ -168,7 +169,11 @@ def test_alternating_is_two_optimisers_in_turn(domains, settings):
     _, _, _, sources, targets = domains()
     shape = NetworkShape(4, 2, (10, 8), (6,), (7,), "none")
     method = methods.get("dann-alternating")
-    options = settings(epochs=1, lambda_schedule="constant", schedule="constant")
+    options = settings(
+        epochs=1,
+        lambda_schedule=LambdaSchedule(name="constant"),
+        schedule=RateSchedule(name="constant"),
+    )
     trainer = StackTrainer([Member(method, 0.7, 3)], shape, sources, targets, options)
     model = reference.PlainDANN(shape).double()
     model.take_weights(trainer.network, 0)

@@ -16,11 +16,11 @@ from hepdann.training import (
     Member,
     StackTrainer,
     choose_engine,
+    engine,
     load_checkpoint,
     save_checkpoint,
 )
 from hepdann.training.distributed import Processes
-from hepdann.training.step import engine
 
 DANN, SOURCE_ONLY = methods.get("dann"), methods.get("source-only")
 MEMBERS = [

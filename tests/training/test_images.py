@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hepdann import methods
+from hepdann.config.schedules import RateSchedule
 from hepdann.domains.image_stream import HeldImages, ImageStream, resident_images
 from hepdann.networks import NetworkShape
 from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
@@ -116,7 +117,8 @@ def test_heads_may_learn_at_a_rate_of_their_own(events):
     rates = {"slow": (1e-3, 1.0), "fast": (1e-2, 1.0), "mixed": (1e-3, 10.0)}
     moved = {}
     for name, (rate, head) in rates.items():
-        one = trainer(events, epochs=1, steps=1, optimiser="sgd", schedule="constant",
+        one = trainer(events, epochs=1, steps=1, optimiser="sgd",
+                      schedule=RateSchedule(name="constant"),
                       weight_decay=1e-4, learning_rate=rate, head_rate=head)  # fmt: skip
         before = {part: flat.value.detach().clone() for part, flat in one.parts.items()}
         one.run()

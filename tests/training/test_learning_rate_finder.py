@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from hepdann import methods
+from hepdann.config.schedules import RateSchedule
 from hepdann.networks import NetworkShape
 from hepdann.training import Member, StackTrainer, find_learning_rate
 
@@ -12,7 +13,7 @@ MEMBERS = [Member(methods.get("source-only"), 0.0, 1), Member(methods.get("dann"
 
 def test_a_suggestion_is_a_rate_that_trains_and_the_stack_is_left_as_it_was(domains, settings):
     _, _, _, sources, targets = domains()
-    options = settings(optimiser="sgd", momentum=0.0, schedule="constant")
+    options = settings(optimiser="sgd", momentum=0.0, schedule=RateSchedule(name="constant"))
     trainer = StackTrainer(MEMBERS, NetworkShape(4, 2), sources, targets, options)
     before = {name: part.value.detach().clone() for name, part in trainer.parts.items()}
     found = find_learning_rate(trainer, start=1e-4, end=1e3)
@@ -28,7 +29,12 @@ def test_a_suggestion_is_a_rate_that_trains_and_the_stack_is_left_as_it_was(doma
             NetworkShape(4, 2),
             sources,
             targets,
-            settings(optimiser="sgd", momentum=0.0, schedule="constant", learning_rate=rate),
+            settings(
+                optimiser="sgd",
+                momentum=0.0,
+                schedule=RateSchedule(name="constant"),
+                learning_rate=rate,
+            ),
         )
         again.run()
         losses[rate] = again.history[-2]["validation_loss"]

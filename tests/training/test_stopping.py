@@ -9,12 +9,11 @@ import pytest
 import torch
 
 from hepdann import methods
+from hepdann.config.schedules import LambdaSchedule, RateSchedule
 from hepdann.errors import ConfigError
 from hepdann.networks import NetworkShape
 from hepdann.training import (
-    LambdaSchedule,
     Member,
-    RateSchedule,
     StackTrainer,
     load_checkpoint,
     save_checkpoint,
@@ -32,28 +31,28 @@ SHAPE = NetworkShape(4, 2, (10, 8), (6,), (7,), dropout=0.1)
 RECIPES = {
     "sgd, inverse, linear": {
         "optimiser": "sgd",
-        "schedule": RateSchedule("inverse"),
-        "lambda_schedule": LambdaSchedule("linear", until=0.5),
+        "schedule": RateSchedule(name="inverse"),
+        "lambda_schedule": LambdaSchedule(name="linear", until=0.5),
     },
     "adamw, step": {
         "optimiser": "adamw",
         "weight_decay": 0.1,
-        "schedule": RateSchedule("step", every=0.2),
+        "schedule": RateSchedule(name="step", every=0.2),
     },
     "adam, warm-up, stopping": {
-        "schedule": RateSchedule("cosine", warm_up=0.3),
+        "schedule": RateSchedule(name="cosine", warm_up=0.3),
         "weight_decay": 0.01,
         "patience": 2,
     },
     "plateau, adaptive, stopping": {
-        "schedule": RateSchedule("plateau", patience=1, factor=0.5),
-        "lambda_schedule": LambdaSchedule("adaptive", error=0.3),
+        "schedule": RateSchedule(name="plateau", patience=1, factor=0.5),
+        "lambda_schedule": LambdaSchedule(name="adaptive", error=0.3),
         "patience": 3,
     },
     "sgd, plateau, stopping": {
         "optimiser": "sgd",
         "momentum": 0.5,
-        "schedule": RateSchedule("plateau", patience=2, warm_up=0.1),
+        "schedule": RateSchedule(name="plateau", patience=2, warm_up=0.1),
         "patience": 2,
     },
 }
@@ -181,7 +180,7 @@ def test_what_cannot_choose_an_epoch_is_refused(trainer):
 
 
 def test_a_plateau_lowers_the_rate_of_the_member_that_waits(trainer):
-    schedule = RateSchedule("plateau", patience=1, factor=0.5)
+    schedule = RateSchedule(name="plateau", patience=1, factor=0.5)
     trained = trainer(schedule=schedule)
     trained.run()
     assert len({row["learning_rate"] for row in rows(trained, 0)}) > 1
@@ -194,7 +193,7 @@ def test_a_plateau_lowers_the_rate_of_the_member_that_waits(trainer):
 
 
 def test_adaptive_lambda_moves_each_member_by_its_own_domain_error(trainer):
-    trained = trainer(lambda_schedule=LambdaSchedule("adaptive", error=0.3, gain=2))
+    trained = trainer(lambda_schedule=LambdaSchedule(name="adaptive", error=0.3, gain=2))
     trained.run()
     for k in (1, 2, 3):
         for now, later in itertools.pairwise(rows(trained, k)):

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hepdann import methods
+from hepdann.config.schedules import LambdaSchedule, RateSchedule
 from hepdann.domains import Scaling, auto_batch_size, epoch_order, resident
 from hepdann.errors import RunError
 from hepdann.networks import NetworkShape
@@ -19,7 +20,6 @@ from hepdann.stats import log_loss
 from hepdann.tensors import Source
 from hepdann.training import Member, StackTrainer, load_checkpoint, save_checkpoint
 from hepdann.training.batches import Slot, epoch_batches
-from hepdann.training.schedules import lambda_schedule, rate_schedule
 
 MEMBERS = [
     Member(methods.get("source-only"), 0.0, 1),
@@ -55,14 +55,14 @@ def test_auto_batch_size_is_a_power_of_two_that_fits(n):
 
 
 def test_lambda_follows_ganins_ramp():
-    assert lambda_schedule("ganin").at(0, 100) == 0
-    assert lambda_schedule("ganin").at(50, 100) == pytest.approx(math.tanh(2.5))
-    assert lambda_schedule("ganin").at(100, 100) == pytest.approx(1, abs=1e-4)
-    assert lambda_schedule("constant").at(0, 100) == 1
+    assert LambdaSchedule(name="ganin").at(0, 100) == 0
+    assert LambdaSchedule(name="ganin").at(50, 100) == pytest.approx(math.tanh(2.5))
+    assert LambdaSchedule(name="ganin").at(100, 100) == pytest.approx(1, abs=1e-4)
+    assert LambdaSchedule(name="constant").at(0, 100) == 1
 
 
 def test_cosine_falls_from_base_to_zero():
-    rates = [rate_schedule("cosine").at(s, 100) for s in range(101)]
+    rates = [RateSchedule(name="cosine").at(s, 100) for s in range(101)]
     assert rates[0] == 1
     assert rates[100] == pytest.approx(0)
     assert all(a > b for a, b in itertools.pairwise(rates))

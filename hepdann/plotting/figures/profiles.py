@@ -15,7 +15,8 @@ from ..axes.legend import GUIDE, ceiling
 from ..axes.styles import MARKERS, method_look, method_title, readable, scaled
 
 if TYPE_CHECKING:
-    from ...evaluation import Calibration, Importance, Profile
+    from ...evaluation import Importance, Profile
+    from ...stats import Calibration
 
 Floats = NDArray[np.float64]
 
@@ -110,7 +111,7 @@ def calibration(
 ) -> Axes:
     """Share of signal among the events of each score; a calibrated score lies on the diagonal.
 
-    ``curves`` are those of :func:`hepdann.evaluation.calibration`, by method.
+    ``curves`` are those of :func:`hepdann.stats.calibration`, by method.
     """
     ax = ax or new_axes()[0]
     ax.plot([0, 1], [0, 1], color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)

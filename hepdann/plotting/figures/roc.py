@@ -40,7 +40,7 @@ class HasFolder(Protocol):
 
 def _of_runs(runs: Sequence[HasFolder]) -> dict[str, Roc]:
     from ...evaluation.curves import run_roc
-    from ...store.scores.reader import open_scores
+    from ...store.scores_reader import open_scores
 
     curves: dict[str, Roc] = {}
     for number, run in enumerate(runs, start=1):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..._version import __version__
 from ...errors import RunError
-from ...evaluation.scan.judge import MEMBER_FIGURES, summarise_scan
+from ...evaluation.scan_judge import MEMBER_FIGURES, summarise_scan
 from ...inputs import read_json
 from ...outputs import write_run_file
 from ...store.content import PointBaselines, PointResult

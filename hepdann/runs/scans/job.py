@@ -19,11 +19,11 @@ from ...store.state import locked, removed_if_refused, with_resume_hint
 from ...store.training_record import StartRecord
 from ...tensors import Tensors
 from ...training import Progress
-from ..calibrated import settle
 from ..health_report import require_tensorboard
+from ..maps import calibrated_on, settle
 from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import Report, SideBySide, silent
-from ..stacks.plan import Places, calibrated_on, made_sources, settings_of
+from ..stacks.plan import Places, made_sources, settings_of
 from ..stacks.shards import PAYS
 from ..stacks.training import Hooks
 from ..stacks.work import Workplace

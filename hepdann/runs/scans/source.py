@@ -17,7 +17,7 @@ from ...networks import AdversarialNetwork, NetworkShape
 from ...outputs import write_run_file
 from ...records import HistoryRowOf
 from ...training import Progress, StackTrainer
-from ...training.member_schedules import HistoryRow
+from ...training.schedules import HistoryRow
 from ..stacks.plan import Places
 from ..stacks.shards import Stacks, shape_at
 from ..stacks.training import Hooks, ShardFiles, train_shard

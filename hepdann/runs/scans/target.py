@@ -13,45 +13,125 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...calibration import ObjectTarget
-from ...config import ScanConfig
+from ...alignment import from_dict
+from ...calibration import Calibration, ObjectTarget
+from ...config import ScanConfig, TrainConfig
 from ...criteria import teacher as teacher_of
-from ...domains import watched_rows
+from ...domains import Domains, watched_rows
 from ...errors import RunError
 from ...evaluation import truth_of
-from ...evaluation.scan.judge import Epochs, ScanJudge
-from ...inference import corrected
+from ...evaluation.scan_judge import Epochs, ScanJudge
+from ...inference import PRIOR, corrected
 from ...inference.passes import classify
 from ...inputs import read_json
 from ...methods import calibration_of
 from ...networks import AdversarialNetwork
 from ...outputs import write_run_file
 from ...records import Number
-from ...store.content import PointMaps
+from ...store.content import PointMaps, StoredCalibration
 from ...tensors import SPLITS, Source, Target
 from ...training import StackTrainer
-from ..advice import residuals_of, soft_labelled
+from ..advice import diagnose_first, residuals_of, soft_labelled
 from ..health_report import last_verdicts
+from ..maps import (
+    Aligned,
+    Calibrated,
+    aligned_target,
+    fit_alignments,
+    fit_calibrations,
+    wanted_maps,
+)
 from ..stacks.plan import ORACLE, trained_on
 from ..stacks.shards import Shard, Stacks
 from ..stacks.training import Hooks, ShardFiles, train_shard
-from .files import (
-    AGAIN,
-    Result,
-    read_result,
-    read_target,
-    result_path,
-    target_path,
-    write_target,
-)
-from .grid import SOURCE_ONLY, Seeds, Unit, plan_point, seeds_of
+from .files import AGAIN, Result, read_result, read_target, result_path, target_path, write_target
+from .grid import SOURCE_ONLY, Point, Seeds, Unit, plan_point, seeds_of
 from .source import SourceOnly
-from .target_maps import TargetMaps
 
 Scores = NDArray[np.float32]
 TEST = SPLITS.index("test")
 _WATCHED = ("loss_domain", "validation_domain_accuracy")
 _KEPT = ("loss_label", "validation_loss", "validation_accuracy", *_WATCHED)
+
+
+@dataclass(eq=False)
+class TargetMaps:
+    """The alignments of a target."""
+
+    point: Point
+    domains: Domains
+    train: TrainConfig
+    folder: Path
+    number: int
+    fingerprint: str
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the alignments, also of those that only a method trains on."""
+        return wanted_maps(self.train)
+
+    @cached_property
+    def fitted(self) -> Aligned:
+        """The alignments, from the folder if they were fitted before."""
+        path, train = target_path(self.folder, self.number, "maps"), self.train
+        if path.exists():
+            return self._stored(path)
+        # pseudo-data are a random half of the MC, and have its class fractions
+        asked = (
+            self.domains.tensors.features if train.diagnose and self.point.shift is None else None
+        )
+        diagnosis = diagnose_first(
+            self.domains, asked, target_path(self.folder, self.number, "diagnosis")
+        )
+        estimate = None if diagnosis is None else diagnosis.fractions
+        fitted = fit_alignments(self.domains, self.names, estimate=estimate, seed=train.seed)
+        stored = {name: one.to_dict() for name, one in fitted.maps.items()}
+        classes = self.domains.source.classes
+        sentences = {
+            "diagnosis": None if diagnosis is None else diagnosis.sentence,
+            "fractions": None if estimate is None else estimate.sentence(classes),
+        }
+        content = {"maps": stored, "correction": fitted.correction} | sentences
+        calibrated = fit_calibrations(self.domains, train, lambda _: None)
+        content["calibrations"] = {name: one.to_dict() for name, one in calibrated.items()}
+        write_target(path, content | {"fingerprint": self.fingerprint})
+        return fitted
+
+    def _stored(self, path: Path) -> Aligned:
+        known = read_target(path, PointMaps, self.fingerprint)
+        event: Any = self.domains.target.features[:1]
+        if self.domains.objects is not None:
+            event = self.domains.objects[1].take(slice(0, 1))
+        try:
+            maps = {name: from_dict(known["maps"][name]) for name in self.names}
+            if any(one.apply(event).shape != event.shape for one in maps.values()):
+                raise ValueError("a map of another number of features")
+        except Exception as error:  # a map is its own code's to read
+            raise RunError(f"is damaged: {error}", where=path, mend=AGAIN) from error
+        correction = known.get("correction")
+        return Aligned(maps, None, None if correction is None else tuple(correction))
+
+    @cached_property
+    def calibrations(self) -> dict[str, Calibration]:
+        """The calibrations of the MC that methods train on."""
+        path = target_path(self.folder, self.number, "maps")
+        known = read_target(path, PointMaps, self.fingerprint)["calibrations"]
+        try:
+            stored = {n: StoredCalibration.model_validate(one) for n, one in known.items()}
+            return {n: Calibrated.read(one).calibration for n, one in stored.items()}
+        except Exception as error:
+            raise RunError(f"is damaged: {error}", where=path, mend=AGAIN) from error
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """Names of what source-only's networks score, the simplest first."""
+        corrected_too = () if self.fitted.correction is None else (PRIOR,)
+        return (SOURCE_ONLY, *corrected_too, *self.names)
+
+    def apply(self, name: str, rows: NDArray[np.bool_]) -> Target:
+        """Target events at some rows as a baseline scores them, with their objects if any."""
+        one = None if name in (SOURCE_ONLY, PRIOR) else self.fitted.maps[name]
+        return aligned_target(self.domains, one, rows)
 
 
 @dataclass(eq=False)

@@ -8,14 +8,15 @@ from typing import Any
 
 from ... import alignment, methods, networks
 from ...config import TrainConfig
+from ...config.schedules import LambdaSchedule, RateSchedule
 from ...domains import auto_batch_size
 from ...errors import refuse
 from ...inference.devices import choose_autocast, choose_device
 from ...methods import Method, calibration_of, method_of
 from ...networks.shape import NetworkShape, Normalisation, ObjectShape, ViewShape
 from ...registry import PARAMETRISED
-from ...training import LambdaSchedule, Member, RateSchedule, Settings
-from ..aligned import wanted_maps
+from ...training import Member, Settings
+from ..maps import wanted_maps
 
 ORACLE = "oracle"
 
@@ -129,8 +130,8 @@ def settings_of(train: TrainConfig, n_train: int) -> Settings:
     chosen: dict[str, Any] = {
         "steps": max(1, n_train // train.batch_size),
         "learning_rate": train.rates[0],
-        "schedule": rate if isinstance(rate, str) else RateSchedule(**rate.model_dump()),
-        "lambda_schedule": ramp if isinstance(ramp, str) else LambdaSchedule(**ramp.model_dump()),
+        "schedule": RateSchedule(name=rate) if isinstance(rate, str) else rate,
+        "lambda_schedule": LambdaSchedule(name=ramp) if isinstance(ramp, str) else ramp,
     }
     return Settings(**same | chosen)
 
@@ -207,11 +208,6 @@ def made_sources(train: TrainConfig) -> tuple[str, ...]:
     """Methods of a run that train on events of their own making."""
     names = dict.fromkeys(method_of(name)[1] for name in train.methods)
     return tuple(name for name in names if methods.get(name).source is not None)
-
-
-def calibrated_on(train: TrainConfig) -> tuple[str, ...]:
-    """Calibrations whose MC is trained on: further sources of the stacks."""
-    return tuple(dict.fromkeys(filter(None, map(calibration_of, train.methods))))
 
 
 def trained_on(train: TrainConfig) -> tuple[str, ...]:

@@ -36,18 +36,9 @@ from ...networks import NetworkShape
 from ...registry import PARAMETRISED
 from ...tensors import Source, Target
 from ...training import StackTrainer, distributed
-from ..aligned import aligned_target
+from ..maps import aligned_target, calibrated_on
 from ..preparation import augment_of, auxiliary_shifts
-from .plan import (
-    Places,
-    StackPlan,
-    calibrated_on,
-    made_sources,
-    plan_stacks,
-    settings_of,
-    shape_of,
-    trained_on,
-)
+from .plan import Places, StackPlan, made_sources, plan_stacks, settings_of, shape_of, trained_on
 
 PAYS = 4_000_000  # events, each once for every network, from which processes repay their start
 _SHARE = 8  # networks side by side, of which more are hardly faster

@@ -27,9 +27,8 @@ from ...training import (
     load_checkpoint,
     save_checkpoint,
 )
-from ..aligned import Aligned
-from ..calibrated import Calibrated
 from ..health_report import Monitor
+from ..maps import Aligned, Calibrated
 from .shards import Shard, Stacks
 
 HISTORY = (

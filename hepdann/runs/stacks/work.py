@@ -28,8 +28,7 @@ from ...store.training_record import StartRecord
 from ...tensors import Tensors
 from ...training import Clock, Progress
 from ..advice import diagnose_first, residuals_of
-from ..aligned import Aligned, fit_alignments, wanted_maps
-from ..calibrated import read_calibrations
+from ..maps import Aligned, fit_alignments, read_calibrations, wanted_maps
 from ..preparation import folds_of, prepare_training
 from .plan import trained_on
 from .shards import Stacks

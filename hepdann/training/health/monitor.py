@@ -22,7 +22,8 @@ from .gradients import trains_head
 from .probes import Probe, probe_of
 
 if TYPE_CHECKING:
-    from ..trainer import Settings, StackTrainer
+    from ..settings import Settings
+    from ..trainer import StackTrainer
 
 _COST = 4_000  # training events of a member that a look costs about as much time as
 _SHARE = 0.03  # of the training's time that the looks may cost

@@ -12,10 +12,10 @@ from hepdann.domains.image_stream import resident_images
 from hepdann.networks import Modules, NetworkShape, ViewsNetwork, register
 from hepdann.networks.images.views import TowerPlan, perceptron
 from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
-from hepdann.training.step.optimisers import LossScale
-from hepdann.training.step.stack import Stack
+from hepdann.training.optimisers import LossScale
+from hepdann.training.stack import Stack
 
-from ..pictures import VIEWS, domain
+from .pictures import VIEWS, domain
 
 PIXELS = sum(c * h * w for _, c, h, w in VIEWS)
 SHAPE = NetworkShape(PIXELS, 3, domain_head=(7,), network="tiny-half", views=VIEWS, autocast="fp16")

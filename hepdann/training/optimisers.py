@@ -10,7 +10,7 @@ from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from ...errors import ConfigError
+from ..errors import ConfigError
 
 OPTIMISERS = ("adam", "adamw", "sgd")
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")

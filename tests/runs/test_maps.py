@@ -24,7 +24,7 @@ from hepdann.evaluation import open_scores
 from hepdann.inference import corrected, load_model
 from hepdann.methods import method_of
 from hepdann.records import Stored
-from hepdann.runs.aligned import fit_alignments, reference, wanted_maps
+from hepdann.runs.maps import fit_alignments, reference, wanted_maps
 from hepdann.runs.stacks.shards import Stacks
 from hepdann.store.working_points import STORED
 from hepdann.tensors import Source, Target

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...criteria import agreement
-from ...outputs import jsonable
-from ...stats import cut_at, nuisance_bins
-from ...stats.distances import disagreement, neighbours_of
-from ...stats.figure import Figure, weighted_mean
-from ...stats.ranking import accuracy, auc, auc_influence, log_loss, majority, predicted, roc
-from ...tensors import Source, Target
-from ..metrics.method import named, number
-from ..truth import Truth, true_labels
+from ..criteria import agreement
+from ..outputs import jsonable
+from ..stats import cut_at, nuisance_bins
+from ..stats.distances import disagreement, neighbours_of
+from ..stats.figure import Figure, weighted_mean
+from ..stats.ranking import accuracy, auc, auc_influence, log_loss, majority, predicted, roc
+from ..tensors import Source, Target
+from .method_metrics import named, number
+from .truth import Truth, true_labels
 
 Floats = NDArray[np.floating[Any]]
 MEMBER_FIGURES = (

@@ -10,22 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from ..._version import __version__
-from ...config import load_config
-from ...criteria import CRITERIA, Residual, recommend
-from ...errors import HepdannError, RunError
-from ...inputs import read_json
-from ...registry import CALIBRATED
-from ...stats.figure import Figure
-from ...stats.two_sample import separation
-from ...store.content import Calibrations, Diagnosed, HealthLooks, Recommended
-from ...store.paths import RunPaths
-from ...store.reading import read_versioned
-from ...store.scores.reader import RunScores, open_scores
-from ..curves import history_rows
-from ..diagnosis import diagnose
-from ..nuisances import mixture_figures, nuisance_figures
-from .method import (
+from .._version import __version__
+from ..config import load_config
+from ..criteria import CRITERIA, Residual, recommend
+from ..errors import HepdannError, RunError
+from ..inputs import read_json
+from ..registry import CALIBRATED
+from ..stats.figure import Figure
+from ..stats.two_sample import separation
+from ..store.content import Calibrations, Diagnosed, HealthLooks, Recommended
+from ..store.paths import RunPaths
+from ..store.reading import read_versioned
+from ..store.scores_reader import RunScores, open_scores
+from .curves import history_rows
+from .diagnosis import diagnose
+from .method_metrics import (
     TestEvents,
     decision_figures,
     method_figures,
@@ -33,6 +32,7 @@ from .method import (
     run_criteria,
     teacher_of,
 )
+from .nuisances import mixture_figures, nuisance_figures
 
 RAW, PRIOR, ORACLE = "source-only", "source-only+prior", "oracle"
 _PER_FEATURE = {"moments", "quantile"}

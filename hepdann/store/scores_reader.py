@@ -15,17 +15,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...alignment import from_dict
-from ...errors import HepdannError, RunError
-from ...inputs import check, read_json, regular_file
-from ...tensors import SPLITS, Split, Target, Tensors, is_pseudo, open_tensors
-from ...tensors.blocks import column_at
-from ...tensors.hdf5.chunks import h5_open
-from ..content import Files
-from ..model_file import ModelHeader, read_header
-from ..paths import RunPaths
-from ..state import explain_absent
-from .file import COMPLEMENT, MOVED, TARGET_LABEL, ScoreFile, names_of
+from ..alignment import from_dict
+from ..errors import HepdannError, RunError
+from ..inputs import check, read_json, regular_file
+from ..tensors import SPLITS, Split, Target, Tensors, is_pseudo, open_tensors
+from ..tensors.blocks import column_at
+from ..tensors.hdf5.chunks import h5_open
+from .content import Files
+from .model_file import ModelHeader, read_header
+from .paths import RunPaths
+from .scores_file import COMPLEMENT, MOVED, TARGET_LABEL, ScoreFile, names_of
+from .state import explain_absent
 
 Domain = Literal["mc", "target"]
 
@@ -167,10 +167,13 @@ class RunScores(ScoreFile):
 
     def members(self, domain: Domain, method: str) -> NDArray[np.floating] | None:
         """(K, N, C) class probabilities of each member; ``None`` if they were not kept."""
+        return self.kept(f"members/{domain}/{method}", lambda: self._members(domain, method))
+
+    def _members(self, domain: Domain, method: str) -> NDArray[np.floating] | None:
         name = f"{domain}/members/{method}"
         with self.opened() as file:
             two = name in file and bool(file[name].attrs.get(COMPLEMENT, False))
-        members = self._read(name)
+            members = self._read(name)
         if members is None or not two:
             return members
         return np.concatenate([1 - members, members], axis=-1)

@@ -6,14 +6,15 @@ import pytest
 import torch
 
 from hepdann import methods
+from hepdann.config.schedules import LambdaSchedule, RateSchedule
 from hepdann.errors import ConfigError
 from hepdann.networks import NetworkShape
 from hepdann.training import Member, StackTrainer
 from hepdann.training.batches import epoch_batches
-from hepdann.training.schedules import average_decay, lambda_schedule, rate_schedule
-from hepdann.training.step.engine import StepValues, engine_for
-from hepdann.training.step.optimisers import StackOptimiser
-from hepdann.training.step.stack import Stack
+from hepdann.training.engine import engine_for
+from hepdann.training.optimisers import StackOptimiser
+from hepdann.training.schedules import StepValues, average_decay
+from hepdann.training.stack import Stack
 
 SHAPE = NetworkShape(4, 2, (8,), (), (6,))
 
@@ -33,8 +34,8 @@ def test_an_engine_takes_batches_and_values_and_nothing_else(domains, settings, 
         ):
             values = StepValues(
                 at,
-                rates=(options.learning_rate * rate_schedule("cosine").at(at, total),) * 2,
-                lambda_=torch.tensor([0.7, 0.1]) * lambda_schedule("ganin").at(at, total),
+                rates=(options.learning_rate * RateSchedule(name="cosine").at(at, total),) * 2,
+                lambda_=torch.tensor([0.7, 0.1]) * LambdaSchedule(name="ganin").at(at, total),
                 domain_weight=1.0,
                 clip=options.clip,
                 average_decay=average_decay(options.ema, at),

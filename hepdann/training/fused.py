@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...compiled import aligned, function
-from ...methods import Batch, Phase
-from ...networks import StackedBatchNorm, StackedLinear
-from ..step.engine import StepValues
-from ..step.optimisers import StackOptimiser
-from ..step.stack import Stack
+from ..compiled import aligned, function
+from ..methods import Batch, Phase
+from ..networks import StackedBatchNorm, StackedLinear
+from .optimisers import StackOptimiser
+from .schedules import StepValues
+from .stack import Stack
 
 _TILE = 256  # events of a block
 _OUTPUTS = 2  # column of the layers

@@ -8,32 +8,18 @@ parameters, moments and averages in place. :class:`TorchEngine` defines the numb
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
-from ...compiled import function
-from ...errors import ConfigError
-from ...methods import AdversaryWeight, Batch, Phase
-from ...networks import NetworkShape
-from ..settings import Settings
+from ..compiled import function
+from ..errors import ConfigError
+from ..methods import AdversaryWeight, Batch, Phase
+from ..networks import NetworkShape
 from .optimisers import StackOptimiser
+from .schedules import StepValues
+from .settings import Settings
 from .stack import Stack
-
-
-@dataclass(frozen=True)
-class StepValues:
-    """Everything that a step takes from the schedules and settings."""
-
-    step: int
-    rates: tuple[float, ...]
-    lambda_: Tensor
-    domain_weight: float
-    clip: float
-    average_decay: float
-    nuisance_weight: float = 1.0
-    adversary_steps: int = 1
 
 
 class Engine(Protocol):
@@ -115,7 +101,7 @@ def engine_for(stack: Stack, settings: Settings) -> Engine:
     """The engine that a training uses, see :func:`choose_engine`."""
     name, _ = choose_engine(stack, settings)
     if name == "fused":
-        from ..fused import FusedEngine
+        from .fused import FusedEngine
 
         return FusedEngine(stack)
     return TorchEngine(stack)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import RunError
-from ...inputs import Stamp, file_stamp
-from ...outputs import write_run_file
-from ...tensors import SPLITS
-from ...tensors.hdf5.chunks import h5_open
+from ..errors import RunError
+from ..inputs import Stamp, file_stamp
+from ..outputs import write_run_file
+from ..tensors import SPLITS
+from ..tensors.hdf5.chunks import h5_open
 
 if TYPE_CHECKING:
     import h5py

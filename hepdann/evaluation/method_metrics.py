@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...criteria import CRITERIA, Candidate, Evidence, tabulate
-from ...errors import HepdannError
-from ...stats.distances import disagreement, neighbours_of
-from ...stats.figure import Figure, effective_events, weighted_mean
-from ...stats.ranking import (
+from ..criteria import CRITERIA, Candidate, Evidence, tabulate
+from ..errors import HepdannError
+from ..stats.distances import disagreement, neighbours_of
+from ..stats.figure import Figure, effective_events, weighted_mean
+from ..stats.ranking import (
     accuracy,
     auc,
     log_loss,
@@ -23,9 +23,9 @@ from ...stats.ranking import (
     prior_matched_threshold,
     signal_fraction,
 )
-from ...stats.two_sample import separation
-from ...store.scores.reader import Domain, RunScores
-from ...tensors import Split, Target
+from ..stats.two_sample import separation
+from ..store.scores_reader import Domain, RunScores
+from ..tensors import Split, Target
 
 _NEIGHBOURHOOD = 20_000  # test events that the consistency uses
 _NEIGHBOURS = 8

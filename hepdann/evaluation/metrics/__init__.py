@@ -1,1 +1,0 @@
-"""``metrics.json``: the figures of a run, method by method."""

@@ -1,1 +1,0 @@
-"""``scores.h5``: what it holds, both directions, and the way back to the tensor file."""

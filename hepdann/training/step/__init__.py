@@ -1,1 +1,0 @@
-"""What a step changes and how it is executed: networks, flat buffers, optimisers, engines."""
