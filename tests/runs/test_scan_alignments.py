@@ -143,7 +143,7 @@ def test_a_scan_of_data_takes_the_class_fractions_that_a_training_takes(toy, tmp
         path.write_text("{}")
         return told if names else None
 
-    for room in ("job", "scans.target_maps"):
+    for room in ("job", "scans.target"):
         monkeypatch.setattr(f"hepdann.runs.{room}.diagnose_first", diagnosed)
     given = FAST | {"methods": ["dann"], "alignments": ["quantile"]}
     run = hepdann.train(toy / "tensors.h5", output=tmp_path / "run", **given)
