@@ -149,8 +149,8 @@ def test_images_in_blocks_and_a_run_that_goes_on_give_the_same_bits(tensors, tmp
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"method": "quantile+dann"}, "maps features"),
-        ({"alignments": ["quantile"]}, "maps features"),
+        ({"method": "quantile+dann"}, "maps the features"),
+        ({"alignments": ["quantile"]}, "maps the features"),
         ({"method": "hybrid-dann"}, "shifts of features"),
     ],
 )
