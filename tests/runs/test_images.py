@@ -208,7 +208,7 @@ def test_diagnose_compares_the_figures_of_images(tensors, few_trees, monkeypatch
     assert done.exit_code == 0
     assert "energy_x" in done.stdout
     assert "Shift in energy_" in done.stdout
-    assert "compare dann with source-only" in " ".join(done.stdout.split())
+    assert "compare the methods with source-only" in " ".join(done.stdout.split())
     assert "align before" not in done.stdout
 
 
