@@ -30,16 +30,11 @@ def command() -> None:
               "the particle comes first. The class always is.")  # fmt: skip
 @click.option("--steps", type=int, help="Of the generator.  [default: 4000; of pictures 6000]")
 @click.option("--batch-size", type=int, help="Events a step.  [default: 128; of pictures 64]")
-@click.option("--critic-steps", type=int,
-              help="Before each step of the generator.  [default: 5; of pictures 1]")  # fmt: skip
-@click.option("--penalty", type=float, help="Factor on the gradient penalty.  [default: 2]")
 @click.option("--learning-rate", type=float, help="[default: 0.001; of pictures 0.0004]")
 @click.option("--hidden", help="Widths, or of pictures numbers of maps, with commas.  "
               "[default: 128,128,128; of pictures 64,32]")  # fmt: skip
 @click.option("--latent", type=int,
               help="Random numbers of an event.  [default: 16; of pictures 64]")  # fmt: skip
-@click.option("--objective", type=click.Choice(["wgan-gp", "gan"]), show_default=False,
-              help="[default: wgan-gp; of pictures gan]")  # fmt: skip
 @click.option("--seed", type=int, help="[default: 0]")
 @click.option("--resume", is_flag=True, help="Go on with the training of the folder.")
 def train(tensors: Path | None, output: Path, resume: bool, **given: Any) -> int:

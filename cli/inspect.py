@@ -11,7 +11,6 @@ import click
 
 from . import tables
 from .options import shared
-from .tables import measured
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _SHOWN = 5
@@ -319,41 +318,20 @@ def _files(folder: str) -> list[str]:
 
 
 def _show_run(summary: dict[str, Any]) -> None:
-    from hepdann.config.section import t_text
+    from .evaluate import show
 
-    metrics = summary["metrics"]
-    target = metrics.get("target", {})
-    shift = target.get("shift")
-    what = f"{shift['name']} t={t_text(shift['t'])}" if shift else "no shift"
-    click.echo(f"{summary['path']}: run, target {target.get('kind')} ({what})")
+    show(Path(summary["path"]), summary["metrics"], brief=True)
     train = summary["config"].get("train", {})
     keys = ("lambda", "seeds", "seed", "epochs", "batch_size", "learning_rate", "normalisation")
     said = [f"{key} {train[key]}" for key in keys if train.get(key) is not None]
     click.echo("settings: " + ", ".join(said))
-    heads = ("method", "accuracy mc", "accuracy target", "AUC mc", "AUC target", "consistency")
-    rows = []
-    for name, block in metrics.get("methods", {}).items():
-        sides = [block.get(side) or {} for side in ("mc", "target")]
-        figures = [measured(side, key) for key in ("accuracy", "auc") for side in sides]
-        mark = f"{name} *" if name == metrics.get("recommended") else name
-        rows.append((mark, *figures, measured(sides[1], "consistency")))
-    _table(heads, rows, numbers=5)
-    if metrics.get("recommended"):
-        click.echo("* recommended")
-    for name, one in (metrics.get("calibrations") or {}).items():
-        click.echo(f"{name}: {one['sentence']}")
-    diagnosis = metrics.get("diagnosis")
-    if diagnosis:
-        verdict = "differ" if diagnosis.get("shift") else "do not differ detectably"
-        auc, p_value = _value(diagnosis.get("auc_inputs")), _value(diagnosis.get("p_value"))
-        click.echo(f"diagnosis: MC and target {verdict} (AUC {auc}, p = {p_value})")
     plots = [name for name in summary["files"] if name.startswith("plots")]
     click.echo(
         f"plots: {_plural(len(plots), 'file')}"
         if plots
         else f"no plots: hepdann plot {summary['path']}"
     )
-    click.echo(f"made by hepdann {metrics.get('hepdann', '?')}")
+    click.echo(f"made by hepdann {summary['metrics'].get('hepdann', '?')}")
 
 
 def _count(number: int) -> str:

@@ -170,7 +170,7 @@ def _suggest(
     second = None if data is None else open_tensors(data)
     stacks = suggest_rates(open_tensors(tensors), override(config, _flags(flags)), data=second)
     for stack in stacks:
-        rates = stack.found
+        rates = stack.rates
         click.echo(
             f"{', '.join(stack.methods)}: --learning-rate {rates.suggestion:.1g} (the loss falls "
             f"fastest at {rates.steepest.min():.1g}, and no more beyond {rates.lowest.min():.1g})"

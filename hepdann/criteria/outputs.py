@@ -259,6 +259,6 @@ def reverse_validation(
     gram = h.T @ (h * np.abs(w)[:, None])
     gram[np.diag_indices_from(gram)] += _RIDGE * np.trace(gram) / len(gram)
     solved = np.linalg.solve(gram, h.T @ ((wanted - 1.0 / classes) * w[:, None]))
-    found = (hidden(y) @ solved).reshape(len(y), len(scores), classes).argmax(axis=2)
-    right = (found == np.asarray(label)[:, None]).astype(np.float64)
+    predicted = (hidden(y) @ solved).reshape(len(y), len(scores), classes).argmax(axis=2)
+    right = (predicted == np.asarray(label)[:, None]).astype(np.float64)
     return [mean_of(right[:, k], source_weight) for k in range(len(scores))]

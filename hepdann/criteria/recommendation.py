@@ -252,7 +252,9 @@ class Adapted:
     expected: Figure | None = None
 
 
-def recommend_adapted(found: Mapping[str, Adapted], *, shift: bool | None = None) -> Recommendation:
+def recommend_adapted(
+    candidates: Mapping[str, Adapted], *, shift: bool | None = None
+) -> Recommendation:
     """Decide between ``source-only`` and the networks that adapted.
 
     1. No shift was found: ``source-only``, for adapting could only cost.
@@ -267,21 +269,21 @@ def recommend_adapted(found: Mapping[str, Adapted], *, shift: bool | None = None
     4. Else ``source-only``.
 
     Args:
-        found: by method; without ``source-only`` nothing is recommended.
+        candidates: by method; without ``source-only`` nothing is recommended.
         shift: whether a two-sample test found a shift in what sums the images up; ``None``: not
             tested.
     """
-    if RAW not in found:
+    if RAW not in candidates:
         return Recommendation(None, "no candidate was trained")
     known = {
         name: {"domain_auc": one.separation.value, "mc_accuracy": one.accuracy}
         | ({} if one.expected is None else {"expected_accuracy": one.expected.value})
-        for name, one in found.items()
+        for name, one in candidates.items()
     }
-    raw = found[RAW]
+    raw = candidates[RAW]
 
     def chosen(name: str, sentence: str) -> Recommendation:
-        large = shift is not False and found[name].separation.value > _LARGE
+        large = shift is not False and candidates[name].separation.value > _LARGE
         more = " A large shift remains in its feature layer." if large else ""
         return Recommendation(name, sentence + more, RAW, large, candidates=known)
 
@@ -290,24 +292,24 @@ def recommend_adapted(found: Mapping[str, Adapted], *, shift: bool | None = None
     least = raw.accuracy - max(_COST, raw.accuracy_error)
     fair = {
         n: one.separation.value - _SIMPLER * (n in CALIBRATED)
-        for n, one in found.items()
+        for n, one in candidates.items()
         if n != RAW and (one.accuracy >= least or n in CALIBRATED)
     }
     best = min(fair, key=lambda name: fair[name], default=RAW)
-    now, before = found[best].separation, raw.separation
+    now, before = candidates[best].separation, raw.separation
     alike = before.value - now.value > now.error
-    surest = None if alike else _surest(found)
+    surest = None if alike else _surest(candidates)
     if surest:
         return chosen(*surest)
     if not fair:
         return chosen(RAW, f"every adaptation costs more than {_COST:g} of accuracy on MC")
     if not alike:
-        told = f"{best} does not tell MC and target apart less than source-only does"
-        return chosen(RAW, f"{told} (AUC {now.value:.3f} against {before.value:.3f})")
+        reason = f"{best} does not tell MC and target apart less than source-only does"
+        return chosen(RAW, f"{reason} (AUC {now.value:.3f} against {before.value:.3f})")
     cost = "leaves data as they are"
     if best not in CALIBRATED:
         cost = (
-            f"costs no accuracy on MC that matters ({found[best].accuracy:.3f} against "
+            f"costs no accuracy on MC that matters ({candidates[best].accuracy:.3f} against "
             f"{raw.accuracy:.3f})"
         )
     return chosen(
@@ -317,14 +319,14 @@ def recommend_adapted(found: Mapping[str, Adapted], *, shift: bool | None = None
     )
 
 
-def _surest(found: Mapping[str, Adapted]) -> tuple[str, str] | None:
+def _surest(candidates: Mapping[str, Adapted]) -> tuple[str, str] | None:
     """The method that is expected to be right most often on the target, and why; if any is."""
-    expected = {n: one.expected for n, one in found.items() if one.expected is not None}
+    expected = {n: one.expected for n, one in candidates.items() if one.expected is not None}
     if RAW not in expected:
         return None
     best = max(expected, key=lambda name: expected[name].value)
     now, before = expected[best], expected[RAW]
-    cost = max(0.0, found[RAW].accuracy - found[best].accuracy)
+    cost = max(0.0, candidates[RAW].accuracy - candidates[best].accuracy)
     if now.value - before.value <= cost + math.hypot(now.error, before.error):
         return None
     return best, (

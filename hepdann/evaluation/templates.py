@@ -267,8 +267,8 @@ def fill_templates(
             )
     edges = _edges(settings, events, values, np.any(list(passing.values()), axis=0))
     if plots is None:
-        own = RunPaths(folder).config
-        plots = read_config(folder).plots if own.exists() else PlotConfig()
+        config_path = RunPaths(folder).config
+        plots = read_config(folder).plots if config_path.exists() else PlotConfig()
     windows = [] if settings.asimov else [*settings.blind]
     if not settings.asimov:
         windows += blind_windows(plots, columns, settings.of)
@@ -308,7 +308,7 @@ def blind_windows(plots: PlotConfig, columns: Columns, quantity: str) -> list[Wi
     The columns know which score the quantity is, under all of its names.
     """
     wanted = columns.names.canonical(quantity)
-    found = []
+    windows = []
     for figure in plots.figures or ():
         if isinstance(figure, DataMCFigure):
             same = columns.names.canonical(figure.variable) == wanted
@@ -317,8 +317,8 @@ def blind_windows(plots: PlotConfig, columns: Columns, quantity: str) -> list[Wi
                 figure.methods, figure.signal
             )
         if same and isinstance(figure, DataMCFigure | ScoresFigure) and figure.blind is not None:
-            found.append((figure.blind[0], figure.blind[1]))
-    return found
+            windows.append((figure.blind[0], figure.blind[1]))
+    return windows
 
 
 def _method(folder: Path, scores: RunScores, name: str | None) -> str:

@@ -222,16 +222,16 @@ def families_of(train: TrainConfig, name: str, objects: Objects | None = None) -
         return named
     if name in KNOWING:
         return named
-    own = same_families(shift.name)
+    same = same_families(shift.name)
     for text in named or ():
-        if set(text.split("+")) & set(own):
+        if set(text.split("+")) & set(same):
             raise ConfigError(
                 f"{text} is the family that made the target: it would show the answer",
                 where="train.calibration.families",
                 mend=f"leave it out, or train {KNOWN}",
             )
     known = shift_families() if objects is None else object_families(objects)
-    return named or [*(f for f in known if not set(f.split("+")) & set(own)), "free"]
+    return named or [*(f for f in known if not set(f.split("+")) & set(same)), "free"]
 
 
 def settle(train: TrainConfig) -> None:

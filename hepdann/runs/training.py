@@ -304,7 +304,7 @@ class StackRates:
     """A stack, and what it did while the learning rate rose."""
 
     methods: tuple[str, ...]
-    found: RateRange
+    rates: RateRange
 
 
 def suggest_rates(

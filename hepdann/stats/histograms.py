@@ -142,8 +142,8 @@ def binning(*values: ArrayLike, bins: int = 40) -> Floats:
     if high - low < bins and np.array_equal(pooled, np.round(pooled)):
         return np.arange(math.floor(low) - 0.5, math.ceil(high) + 1.0)
     first = np.asarray(values[0], dtype=np.float64).ravel()
-    if high > low and (found := steps(first[np.isfinite(first)])) is not None:
-        return _between_steps(low, high, *found, bins)
+    if high > low and (widths := steps(first[np.isfinite(first)])) is not None:
+        return _between_steps(low, high, *widths, bins)
     if high <= low:
         low, high = smallest, largest
     if high <= low:

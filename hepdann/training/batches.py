@@ -18,7 +18,7 @@ from ..tensors import Source, Split, Target
 from .distributed import ALONE, Processes
 
 _CHUNK = 1 << 18  # events of a domain gathered at a time, over all members
-_TOLD = 10  # steps with images between two words of progress
+_REPORT_EVERY = 10  # steps with images between two reports of progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def _single(
                 x[k, d], weight[k, d] = features, weights
                 if labelled is not None and d + 1 < domains:
                     label[k, d] = labelled
-        last = min((step // _TOLD + 1) * _TOLD, steps.stop)
+        last = min((step // _REPORT_EVERY + 1) * _REPORT_EVERY, steps.stop)
         yield step, Batch(x.flatten(1, 2).transpose(1, 2), label, weight), last
 
 

@@ -163,4 +163,4 @@ def unfusable(shape: NetworkShape, phases: Sequence[Phase], settings: Settings) 
         "rate of the heads' own": settings.head_rate != 1,
         "other processes to train with": settings.processes.count > 1,
     }
-    return " and no ".join(reason for reason, found in reasons.items() if found)
+    return " and no ".join(reason for reason, applies in reasons.items() if applies)

@@ -54,7 +54,7 @@ class StackOptimiser:
         self.memory: list[dict[str, Tensor]] = [{} for _ in self.parts]
         given = [1.0] * len(self.parts) if shares is None else list(shares)
         self._groups = {
-            share: [index for index, own in enumerate(given) if own == share] for share in given
+            share: [index for index, one in enumerate(given) if one == share] for share in given
         }
 
     @torch.no_grad()

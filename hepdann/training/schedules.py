@@ -81,20 +81,25 @@ class MemberSchedules:
         rows: list[list[HistoryRow]] = [[] for _ in range(members)]
         for row in history:
             rows[int(str(row["member"]))].append(row)
-        running = tuple(k for k, own in enumerate(rows) if not self._exhausted(own))
+        running = tuple(k for k, member_rows in enumerate(rows) if not self._exhausted(member_rows))
         rate, ramp = settings.schedule, settings.lambda_schedule
         losses: list[list[float]] = [[]] * members
         errors = losses
         if rate.name == "plateau":
-            losses = [[monitored(row, "validation_loss") for row in own] for own in rows]
+            losses = [
+                [monitored(row, "validation_loss") for row in member_rows] for member_rows in rows
+            ]
         if ramp.name == "adaptive":  # how often the domain head was wrong
-            errors = [[1 - float(str(row["domain_accuracy"])) for row in own] for own in rows]
+            errors = [
+                [1 - float(str(row["domain_accuracy"])) for row in member_rows]
+                for member_rows in rows
+            ]
         self._rates = [
             (settings.learning_rate if m.learning_rate is None else m.learning_rate)
-            * rate.after(own)
-            for m, own in zip(self._members, losses, strict=True)
+            * rate.after(member_losses)
+            for m, member_losses in zip(self._members, losses, strict=True)
         ]
-        self._ramps = [ramp.after(own) for own in errors]
+        self._ramps = [ramp.after(member_errors) for member_errors in errors]
         fewer = running != self.running
         self.running = running
         factors = self.lambda_.new_tensor(self._ramps)

@@ -131,9 +131,12 @@ def method_progress(
         groups.setdefault(name, []).append(k)
     return tuple(
         MethodProgress(
-            name, len(own), float(lambda_[own].mean()), *figures[:, own].mean(1).tolist()
+            name,
+            len(members),
+            float(lambda_[members].mean()),
+            *figures[:, members].mean(1).tolist(),
         )
-        for name, own in groups.items()
+        for name, members in groups.items()
     )
 
 

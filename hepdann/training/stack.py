@@ -86,10 +86,12 @@ class Stack:
         try:
             self.network.eval()
             domains = [[s.events[i] for i in s.chosen] for s in slots]
-            weights = [torch.stack([d.weight_statistics for d in own]) for own in domains]
+            weights = [
+                torch.stack([d.weight_statistics for d in by_member]) for by_member in domains
+            ]
             weighted = any(slot.weighted for slot in slots)
             self.network.collect_statistics(
-                *(torch.stack([d.x_statistics for d in own]) for own in domains),
+                *(torch.stack([d.x_statistics for d in by_member]) for by_member in domains),
                 weight=torch.cat(weights, dim=1).abs() if weighted else None,
             )
             yield self.network
@@ -110,8 +112,8 @@ class Stack:
                 ):
                     move(*pair)
         if self.loss_scale is not None and other.loss_scale is not None:
-            for key, own in self.loss_scale.state().items():
-                move(own, other.loss_scale.state()[key])
+            for key, values in self.loss_scale.state().items():
+                move(values, other.loss_scale.state()[key])
 
 
 SUMMED = ("label_loss", "domain_loss", "domain_accuracy", "nuisance_loss")  # rows of ``sums``

@@ -111,16 +111,16 @@ class StackTrainer(StackState):
                 saved = time.perf_counter()
             if stopped:
                 return False
-            seen = engine.step(
+            figures = engine.step(
                 batch, self.schedules.values(self.epoch * self.settings.steps + step)
             )
             for row, figure in enumerate(SUMMED):
-                if figure not in seen:
+                if figure not in figures:
                     continue
                 if self._working is self.stack:
-                    self.sums[row] += seen[figure]
+                    self.sums[row] += figures[figure]
                 else:
-                    self.sums[row, list(self.running)] += seen[figure]
+                    self.sums[row, list(self.running)] += figures[figure]
             self.position = step + 1
             clock.lap("step")
             if progress is not None and self.position == chunk_end:
@@ -170,9 +170,9 @@ class StackTrainer(StackState):
         with self._working.averaged(self._running_slots) as network:
             validation = validate(network, members, self.sources, self.targets)
             if watch is not None:
-                seen = watched_scores(network, members, self.targets)
-                for k, own in zip(self.running, seen, strict=True):
-                    scores[k] = own
+                watched = watched_scores(network, members, self.targets)
+                for k, member_scores in zip(self.running, watched, strict=True):
+                    scores[k] = member_scores
                 watch(self.epoch, scores)
         at = self.epoch * self.settings.steps + self.position
         decisive = [math.nan] * len(self.members)

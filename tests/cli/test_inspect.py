@@ -154,7 +154,7 @@ REST = {
 METRICS = {
     "format_version": 1,
     "target": {"kind": "pseudo-data", "shift": {"name": "sine", "t": 3}},
-    "majority": {},
+    "majority": {"mc": 0.775, "target": None},
     "methods": {
         "source-only": REST
         | {
@@ -169,7 +169,7 @@ METRICS = {
         "auc_inputs": 0.999,
         "p_value": 0.005,
         "shift": True,
-        "sentence": None,
+        "sentence": "MC and data differ",
         "features": [],
     },
     "hepdann": "0.1.0",
@@ -185,11 +185,12 @@ def test_a_run(typed, tmp_path):
     assert (done.code, done.stderr) == (0, "")
     said = " ".join(done.stdout.split())
     for fact in (
-        "target pseudo-data (sine t=3)",
+        "target is pseudo-data, shift sine t = 3; test split",
         "lambda 0.3, seeds 2",
-        "source-only 0.9050 ± 0.0020 0.5180 0.9310 0.9110 -",
+        "source-only 0.9050 ± 0.0020 0.9310 0.5180 0.9110 -",
         "dann * 0.9000 - - 0.9170 -",
-        "MC and target differ (AUC 0.999, p = 0.005)",
+        "* recommended without labels: dann; it does",
+        "diagnosis: MC and data differ",
         "no plots: hepdann plot",
     ):
         assert fact in said

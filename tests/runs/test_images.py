@@ -149,8 +149,8 @@ def test_images_in_blocks_and_a_run_that_goes_on_give_the_same_bits(tensors, tmp
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"method": "quantile+dann"}, "maps features"),
-        ({"alignments": ["quantile"]}, "maps features"),
+        ({"method": "quantile+dann"}, "maps the features"),
+        ({"alignments": ["quantile"]}, "maps the features"),
         ({"method": "hybrid-dann"}, "shifts of features"),
     ],
 )
@@ -208,7 +208,7 @@ def test_diagnose_compares_the_figures_of_images(tensors, few_trees, monkeypatch
     assert done.exit_code == 0
     assert "energy_x" in done.stdout
     assert "Shift in energy_" in done.stdout
-    assert "compare dann with source-only" in " ".join(done.stdout.split())
+    assert "compare the methods with source-only" in " ".join(done.stdout.split())
     assert "align before" not in done.stdout
 
 

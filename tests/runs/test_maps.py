@@ -133,7 +133,7 @@ def test_alignments_are_fitted_at_the_fractions_of_the_target():
     """Signal 35 % in MC and 15 % in data: mapped data are like MC of 15 %, class by class."""
     source, data = jets(9000, 0.35, 1), jets(9000, 0.15, 2, bend=0.6)
     target = Target(data.features, data.weight, data.event_id, data.split)
-    domains = SimpleNamespace(source=source, target=target)
+    domains = SimpleNamespace(source=source, target=target, objects=None)
     estimate = alignment.estimate_fractions(source, target)
     maps = ["quantile", "moments+quantile"]
     found = fit_alignments(domains, maps, estimate=estimate, seed=0)

@@ -166,8 +166,8 @@ def _no_effect(x: Mapping[str, Any], state: MemberState) -> str:
 
 
 def _label_head(x: Mapping[str, Any], state: MemberState) -> str:
-    own, reach = x["label_auc"] - 0.5, x["label_reach"] - 0.5
-    if not (state.late and reach > max(_GAP, 5 * x["auc_error"]) and own < 0.5 * reach):
+    reached, reach = x["label_auc"] - 0.5, x["label_reach"] - 0.5
+    if not (state.late and reach > max(_GAP, 5 * x["auc_error"]) and reached < 0.5 * reach):
         return ""
     return (
         f"its label head has AUC {x['label_auc']:.3f} on MC, where a fresh classifier of the "

@@ -167,6 +167,6 @@ def _moved(network: AdversarialNetwork, start: Tensor | None) -> Tensor:
 
 @torch.no_grad()
 def _not_finite(network: AdversarialNetwork, features: Tensor) -> Tensor:
-    own = [p.reshape(network.members, -1) for p in network.parameters()]
-    own.append(features.reshape(network.members, -1))
-    return 1 - torch.isfinite(torch.cat(own, dim=1)).cpu().double().mean(1)
+    values = [p.reshape(network.members, -1) for p in network.parameters()]
+    values.append(features.reshape(network.members, -1))
+    return 1 - torch.isfinite(torch.cat(values, dim=1)).cpu().double().mean(1)

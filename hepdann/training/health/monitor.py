@@ -83,8 +83,8 @@ class Health:
         if self._trainer.position:  # within an epoch
             return []
         due = epoch in self._epochs or self._trainer.finished  # all may have stopped before
-        seen = any(entry["epoch"] == epoch for entry in self.entries)
-        if not due or seen or self._probe is None:
+        examined = any(entry["epoch"] == epoch for entry in self.entries)
+        if not due or examined or self._probe is None:
             return []
         before = {entry["member"]: entry["verdicts"] for entry in self.entries}  # the last look's
         entries = self._entries(self._probe)
@@ -130,16 +130,16 @@ class Health:
         adversary = AdversaryWeight(lambda_, settings.domain_weight)
         figures = examine(trainer.network, trainer.phases, probe, adversary, self._start)
         entries = []
-        for k, own in enumerate(figures):
+        for k, member_figures in enumerate(figures):
             state = MemberState(
                 lambda_=float(trainer.lambda_[k]),
                 lambda_now=float(adversary.lambda_[k]),
                 late=2 * trainer.epoch >= settings.epochs or k not in trainer.running,
                 one_optimiser=len(trainer.phases) == 1,
             )
-            verdicts = [asdict(verdict) for verdict in find_faults(own, state)]
+            verdicts = [asdict(verdict) for verdict in find_faults(member_figures, state)]
             about = self._about(k, trainer.epoch) | {"grl": state.lambda_now}
-            entries.append(about | _plain(own) | {"verdicts": verdicts})
+            entries.append(about | _plain(member_figures) | {"verdicts": verdicts})
         return entries
 
     def _about(self, k: int, epoch: int) -> Entry:

@@ -44,8 +44,8 @@ def probe_of(slots: Sequence[Slot], classes: int) -> Probe | None:
         ``None`` with fewer than 16 events in a split, where figures would say nothing.
     """
     domains = [
-        [slot.events[which] for slot, which in zip(slots, own, strict=True)]
-        for own in zip(*(slot.chosen for slot in slots), strict=True)
+        [slot.events[which] for slot, which in zip(slots, member_domains, strict=True)]
+        for member_domains in zip(*(slot.chosen for slot in slots), strict=True)
     ]
     images = slots[0].events[0].images
     most = _IMAGES if images else _EVENTS
@@ -86,18 +86,20 @@ def _batch(
     *,
     weighted: bool,
 ) -> Batch:
-    taken = {id(d): take(d) for own in domains for d in own}
+    taken = {id(d): take(d) for member_domains in domains for d in member_domains}
     size = min(x.shape[1] for x, _, _ in taken.values())
     cut = {
         key: (x[:, rows], label[rows], weight[rows])
         for key, (x, label, weight) in taken.items()
         for rows in [_even(x.shape[1], size, x.device)]
     }
-    own = [[cut[id(d)] for d in chosen] for chosen in domains]
+    member_events = [[cut[id(d)] for d in chosen] for chosen in domains]
     return Batch(
-        torch.stack([torch.cat([x for x, _, _ in events], dim=-1) for events in own]),
-        torch.stack([torch.stack([label for _, label, _ in events[:-1]]) for events in own]),
-        torch.stack([torch.stack([w for _, _, w in events]) for events in own]),
+        torch.stack([torch.cat([x for x, _, _ in events], dim=-1) for events in member_events]),
+        torch.stack(
+            [torch.stack([label for _, label, _ in events[:-1]]) for events in member_events]
+        ),
+        torch.stack([torch.stack([w for _, _, w in events]) for events in member_events]),
         weighted=weighted,
     )
 
