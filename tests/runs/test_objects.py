@@ -134,7 +134,7 @@ def test_an_alignment_moves_the_features_of_objects_and_no_object(run, tensors, 
             shift, left = (ks_2samp(x[:, column], source[:, column])[0] for x in (before, after))
             assert left < 0.02 + 0.2 * shift
     network = model.steps("source-only", "target")
-    expected = network.network.predict(
+    expected = network.part.network.predict(
         torch.from_numpy(network.scaling.apply(mapped[:]).T)[None], network.statistics
     )[0][0]
     scores = model.score(data, "quantile").mean
@@ -159,7 +159,7 @@ def test_networks_train_and_scans_judge_behind_an_alignment_of_objects(tensors, 
     assert by_method["quantile"]["target_auc"] != by_method["source-only"]["target_auc"]
     assert by_method["quantile+dann"]["agreement"]  # with the better of the first two
     run = hepdann.train(tensors, method="quantile+dann", folds=2, output=tmp_path / "run", **few)
-    data, models = read_images(tensors, "data"), open_run(run.folder).model.models
+    data, models = read_images(tensors, "data"), open_run(run.folder).model.folds
     scores = open_scores(run.folder)
     features, fold = scores.events("target", "quantile").features, scores.column("target", "fold")
     summed = [model.alignments["quantile"].apply(data).summed for model in models]
