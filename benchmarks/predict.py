@@ -3,21 +3,26 @@
     python benchmarks/predict.py [--events 1000000] [--features 6,30] [--rounds 5] [-o predict.json]
 
 A file is written by uproot, and a run is trained on small ones of the same branches. Each round
-converts the file and scores it with each method, in turn, in one process that has both in memory;
-clock and CPU time are medians over the rounds, and ratios are taken round by round: the share of
-the speed of ``convert`` that ``predict`` reaches. Every event passes the 5 networks of a method,
-and of ``dann`` their domain heads too, which are four fifths of its arithmetic; ``dann, score`` is
-asked for the score alone.
+converts the file and scores it with each method, in turn: as commands, processes of their own with
+their start, and then in one process that has imported everything. Clock and CPU time are medians
+over the rounds, and ratios are taken round by round: the share of the speed of ``convert`` that
+``predict`` reaches. Every event passes the 5 networks of a method, and of ``dann`` their domain
+heads too, which are four fifths of its arithmetic; ``dann, score`` is asked for the score alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import statistics
+import subprocess
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,9 @@ import numpy as np
 import hepdann
 
 BASKET = 100_000
+HEPDANN = str(Path(sysconfig.get_path("scripts")) / "hepdann")
+UNCOMPILED = "PYTHONDONTWRITEBYTECODE"  # a user has the bytecode after the first start
+FIGURES = ("clock_s", "cpu_s", "speed", "speed_by_cpu")
 
 
 def write(path: Path, events: int, features: int, seed: int) -> Path:
@@ -51,54 +59,76 @@ def write(path: Path, events: int, features: int, seed: int) -> Path:
     return path
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, float]:
+def timed(work: Callable[[], Any], whose: int) -> tuple[float, float]:
     """Seconds by the clock, and of the processors."""
-    clock, cpu = time.perf_counter(), time.process_time()
+    clock, before = time.perf_counter(), resource.getrusage(whose)
     work()
-    return time.perf_counter() - clock, time.process_time() - cpu
+    clock, after = time.perf_counter() - clock, resource.getrusage(whose)
+    return clock, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def measure(folder: Path, events: int, features: int, rounds: int) -> dict[str, Any]:
+def command(*words: object) -> Callable[[], Any]:
+    """What runs ``hepdann`` in a process of its own."""
+    line = [HEPDANN, *map(str, words)]
+    kept = {name: value for name, value in os.environ.items() if name != UNCOMPILED}
+    return lambda: subprocess.run(line, check=True, capture_output=True, env=kept)
+
+
+def measure(folder: Path, events: int, features: int, rounds: int) -> list[dict[str, Any]]:
     """Times of every route, and of each round the share of the conversion's speed."""
     mc, data = (write(folder / f"{n}.root", 20_000, features, s) for n, s in (("mc", 1), ("d", 2)))
     names = [f"x{i}" for i in range(features)]
     settings: dict[str, Any] = {"features": names, "label": "label", "weight": "weight"}
     hepdann.convert(mc, data, output=folder / "t.h5", data_weight="weight", **settings)
     run = hepdann.train(folder / "t.h5", epochs=2, diagnose=False, output=folder / "run")
-    large = write(folder / "large.root", events, features, 3)
-    routes: dict[str, Callable[[], Any]] = {
-        "convert": lambda: hepdann.convert(large, output=folder / "large.h5", **settings),
+    large, converted = write(folder / "large.root", events, features, 3), folder / "large.h5"
+    scored, columns = folder / "scores.root", ("score_signal", "spread", "selected")
+    options = ("--features", ",".join(names), "--label", "label", "--weight", "weight")
+    processes = {"convert": command("convert", large, "-o", converted, *options)}
+    calls: dict[str, Callable[[], Any]] = {
+        "convert": lambda: hepdann.convert(large, output=converted, **settings)
     }
+    for name, some in (
+        ("source-only", ()),
+        ("quantile", ()),
+        ("dann", ()),
+        ("dann, score", columns),
+    ):
+        method, words = name.partition(",")[0], ("--columns", ",".join(some)) if some else ()
+        line = ("predict", run.folder, large, "-o", scored, "--method", method, *words)
+        processes[name] = command(*line)
+        calls[name] = partial(
+            hepdann.predict, run, large, output=scored, method=method, columns=some
+        )
+    return [
+        {"events": events, "features": features, "measured": measured, "route": name, **figures}
+        for measured, routes, whose in (
+            ("commands", processes, resource.RUSAGE_CHILDREN),
+            ("in process", calls, resource.RUSAGE_SELF),
+        )
+        for name, figures in compare(routes, whose, rounds, (converted, scored)).items()
+    ]
 
-    def predict(method: str, columns: tuple[str, ...] = ()) -> Callable[[], Any]:
-        def go() -> None:
-            output = folder / f"{method}.root"
-            output.unlink(missing_ok=True)
-            hepdann.predict(run, large, output=output, method=method, columns=columns)
 
-        return go
-
-    routes |= {method: predict(method) for method in ("source-only", "quantile", "dann")}
-    routes["dann, score"] = predict("dann", ("score_signal", "spread", "selected"))
+def compare(
+    routes: dict[str, Callable[[], Any]], whose: int, rounds: int, outputs: tuple[Path, ...]
+) -> dict[str, dict[str, float]]:
+    """Medians of each route over the rounds, and of its ratios to the first."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in routes}
-    for work in routes.values():
-        work()
-    for _ in range(rounds):
+    for number in range(rounds + 1):
         for name, work in routes.items():
-            times[name].append(timed(work))
-    medians = {
-        name: [statistics.median(one) for one in zip(*found, strict=True)]
-        for name, found in times.items()
-    }
-    base = times["convert"]
-    ratios = {
-        name: [
-            statistics.median(c[kind] / t[kind] for c, t in zip(base, found, strict=True))
-            for kind in (0, 1)
-        ]
-        for name, found in times.items()
-    }
-    return {"events": events, "features": features, "seconds": medians, "ratio": ratios}
+            for path in outputs:
+                path.unlink(missing_ok=True)
+            taken = timed(work, whose)
+            if number:  # the first finds nothing in memory
+                times[name].append(taken)
+    base = next(iter(times.values()))
+    figures = {}
+    for name, rows in times.items():
+        ratios = [(c[0] / t[0], c[1] / t[1]) for c, t in zip(base, rows, strict=True)]
+        columns = (*zip(*rows, strict=True), *zip(*ratios, strict=True))
+        figures[name] = dict(zip(FIGURES, map(statistics.median, columns), strict=True))
+    return figures
 
 
 def main() -> None:
@@ -110,14 +140,18 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("predict.json"))
     given = parser.parse_args()
     results = []
-    print(f"{'features':>8}  {'route':<12}{'s':>8}{'CPU s':>8}{'speed':>8}{'by CPU':>8}")
+    print(
+        f"{'features':>8}  {'measured':<11}{'route':<12}"
+        + "".join(f"{name:>8}" for name in ("s", "CPU s", "speed", "by CPU"))
+    )
     for features in map(int, given.features.split(",")):
         with tempfile.TemporaryDirectory() as folder:
-            result = measure(Path(folder), given.events, features, given.rounds)
-        results.append(result)
-        for name, (clock, cpu) in result["seconds"].items():
-            share, by_cpu = result["ratio"][name]
-            print(f"{features:>8}  {name:<12}{clock:>8.2f}{cpu:>8.2f}{share:>8.2f}{by_cpu:>8.2f}")
+            for row in measure(Path(folder), given.events, features, given.rounds):
+                results.append(row)
+                figures = "".join(f"{row[name]:>8.2f}" for name in FIGURES)
+                print(
+                    f"{features:>8}  {row['measured']:<11}{row['route']:<12}{figures}", flush=True
+                )
     given.output.write_text(json.dumps(results, indent=1))
 
 

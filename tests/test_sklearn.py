@@ -74,7 +74,7 @@ def test_mc_is_scored_as_mc(events, fitted):
 def test_a_copy_by_pickle_scores_the_same(events, fitted):
     again = pickle.loads(pickle.dumps(fitted))
     assert np.array_equal(again.predict_proba(events[2]), fitted.predict_proba(events[2]))
-    assert np.isfinite(again.predictor_.spread(events[2])).all()
+    assert np.isfinite(again.predictor_.scores(events[2]).spread).all()
 
 
 def test_events_are_scored_by_the_networks_that_did_not_see_them(events):

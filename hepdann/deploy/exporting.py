@@ -145,13 +145,13 @@ class _Wanted:
 
         The last way is taken whatever its check gives.
         """
-        scorer, framework = self.run.model, self.framework
+        model, framework = self.model, self.framework
         for layout, events, note in self._layouts():
             graph = Graph()
             features = add_features(graph, layout, add_table(graph, framework, len(layout.inputs)))
-            scores = Scorer(graph, features).add(scorer.steps(self.method, self.domain))
-            add_outputs(graph, framework, scores, self.model.classes, self.name)
-            expected = scorer.score(events.features, self.method, self.domain).mean
+            scores = Scorer(graph, features).add(model.steps(self.method, self.domain))
+            add_outputs(graph, framework, scores, model.classes, self.name)
+            expected = model.score(events.features, self.method, self.domain).mean
             most = _ONE_BY_ONE if framework == "athena" else len(expected)
             (given,), table = graph.inputs, events.table[:most]
             inputs = {given.name: np.ascontiguousarray(table.reshape(-1, *given.shape))}

@@ -1,8 +1,8 @@
 """A model and events: scores. It needs the folder of a run and nothing else.
 
-predictor = hepdann.inference.open_predictor("runs/sine-t3-1")
-for scores in predictor.stream(blocks_of_events):
-scores.mean, scores.spread, scores.domain
+    predictor = hepdann.inference.open_predictor("runs/sine-t3-1")
+    scores = predictor.scores(predictor.inputs(dataframe))
+    scores.mean, scores.spread, scores.domain
 
 ``hepdann.predict`` reads files, and writes what the model says of them.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,18 +88,6 @@ class Predictor:
     ) -> NDArray[np.float32]:
         """(N, C) class probabilities, the mean over the members; arguments as :meth:`scores`."""
         return self.scores(inputs, event_id).mean
-
-    def domain_score(self, inputs: Inputs) -> NDArray[np.float32]:
-        """(N,) output of the domain head for (N, F) inputs; near 1 is target."""
-        return self.scores(inputs).domain
-
-    def spread(self, inputs: Inputs) -> NDArray[np.float32]:
-        """(N, C) standard deviation over the members for (N, F) inputs; NaN of a single one."""
-        return self.scores(inputs).spread
-
-    def stream(self, blocks: Iterable[Any]) -> Iterator[Scores]:
-        """Score one block of events after the other; no two are held at a time."""
-        return (self.scores(self.inputs(block)) for block in blocks)
 
 
 def open_predictor(

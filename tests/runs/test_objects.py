@@ -161,7 +161,7 @@ def test_networks_train_and_scans_judge_behind_an_alignment_of_objects(tensors, 
     assert by_method["quantile"]["target_auc"] != by_method["source-only"]["target_auc"]
     assert by_method["quantile+dann"]["agreement"]  # with the better of the first two
     run = hepdann.train(tensors, method="quantile+dann", folds=2, output=tmp_path / "run", **few)
-    data, models = read_images(tensors, "data"), open_run(run.folder).model.models
+    data, models = read_images(tensors, "data"), open_run(run.folder).model.folds
     scores = open_scores(run.folder)
     features, fold = scores.events("target", "quantile").features, scores.column("target", "fold")
     summed = [model.alignments["quantile"].apply(data).summed for model in models]
