@@ -134,7 +134,7 @@ def test_an_alignment_moves_the_features_of_objects_and_no_object(run, tensors, 
             shift, left = (ks_2samp(x[:, column], source[:, column])[0] for x in (before, after))
             assert left < 0.02 + 0.2 * shift
     network = model.steps("source-only", "target")
-    expected = network.network.predict(
+    expected = network.part.network.predict(
         torch.from_numpy(network.scaling.apply(mapped[:]).T)[None], network.statistics
     )[0][0]
     scores = model.score(data, "quantile").mean
