@@ -15,7 +15,6 @@ from ..tensors import (
     SPLITS,
     EventBlocks,
     EventImages,
-    Jagged,
     Objects,
     Source,
     Target,
@@ -85,7 +84,7 @@ class Scaling:
         parts = []
         for (start, _), part in zip(pairwise(starts), events.parts, strict=True):
             one = self.columns(start + 1, start + 1 + part.values.shape[1])
-            parts.append(Jagged(one.apply(part.values), part.start))
+            parts.append(replace(part, values=one.apply(part.values)))
         features = self.columns(0, flat).apply(events.features)
         return Objects(features, tuple(parts), events.collections)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..networks.shape import ObjectShape, ViewShape
-from ..tensors import fold_of
+from ..tensors import Objects, fold_of
 from .model import InputColumns, Model
 from .steps import FoldMean, Inputs, Scores
 
@@ -140,6 +140,34 @@ class CrossFit:
         models = self.models if number == NO_FOLD else (self.models[number],)
         scores = (model.score(inputs, method, domain, errors=errors) for model in models)
         return FoldMean.of(scores)
+
+    @property
+    def object_classes(self) -> dict[str, int]:
+        """Collections whose objects have classes, and how many these are."""
+        return self.models[0].object_classes
+
+    def object_scores(
+        self,
+        inputs: Objects,
+        method: str,
+        domain: str = "target",
+        *,
+        fold: NDArray[np.uint8] | None = None,
+    ) -> dict[str, NDArray[np.float32]]:
+        """Class probabilities (objects, C) by collection; each event by its fold."""
+        if fold is None:
+            fold = np.full(len(inputs), NO_FOLD, np.uint8)
+        parts = {name: part for (name, *_), part in zip(self.objects, inputs.parts, strict=True)}
+        out = {
+            name: np.full((len(parts[name].values), classes), np.nan, np.float32)
+            for name, classes in self.object_classes.items()
+        }
+        for number in np.unique(fold).tolist():
+            rows, one = fold == number, self if number == NO_FOLD else self.models[number]
+            scores = one.steps(method, domain).object_scores(inputs.take(rows))
+            for name, values in zip(out, scores, strict=True):
+                out[name][np.repeat(rows, parts[name].counts)] = values
+        return out
 
     def latent(self, inputs: Inputs, method: str, domain: str = "target") -> NDArray[np.float32]:
         """Feature layer (N, H) of the first fold; those of two folds cannot be compared."""

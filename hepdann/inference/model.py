@@ -196,6 +196,21 @@ class Model:
         """Feature layer (N, H) of the method's first member; of a mixture, of its first part."""
         return self.steps(method, domain).latent(self._events(inputs))
 
+    @property
+    def object_classes(self) -> dict[str, int]:
+        """Collections whose objects have classes, and how many these are."""
+        shape = next(iter(self.parts.values())).shape
+        counts = zip(self.objects, shape.object_classes, strict=False)
+        return {name: classes for (name, *_), classes in counts if classes}
+
+    def object_scores(
+        self, inputs: Objects, method: str, domain: str = "target", *, fold: object = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Class probabilities (objects, C) by collection, of those whose objects have classes."""
+        del fold
+        scores = self.steps(method, domain).object_scores(inputs)
+        return dict(zip(self.object_classes, scores, strict=True))
+
     def _events(self, inputs: Inputs) -> Inputs:
         """The inputs as maps take them: objects, if these are their rows."""
         if self.objects and isinstance(inputs, np.ndarray):

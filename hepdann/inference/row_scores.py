@@ -23,8 +23,9 @@ from ..tensors import EventImages, Objects
 from .cross_fit import NO_FOLD, CrossFit
 from .devices import choose_device
 from .model import Model, collections_of
+from .object_lists import ObjectLists
 from .predictor import known_events
-from .row_files import IDENTITY
+from .row_files import IDENTITY, LISTS
 from .steps import Branch, Combination, Scores
 from .stored_model import load_model
 
@@ -89,6 +90,8 @@ class RowScorer:
         self._trained = Known(self.record.events)
         real = np.dtype(np.float32)
         self._types: dict[str, np.dtype[Any]] = dict.fromkeys(self._real_columns, real)
+        self._lists = ObjectLists.of(self._model.object_classes, self.conversion)
+        self._types |= dict.fromkeys(self._lists.names, LISTS)
         self._types |= {"selected": np.dtype(np.uint8), "trained_on": np.dtype(np.int8)}
         self._types |= {} if self._known is None else {"fold": np.dtype(np.uint8)}
         self._types[IDENTITY] = np.dtype(np.uint64)
@@ -164,6 +167,7 @@ class RowScorer:
         }
         if self._known is not None:
             columns["fold"] = np.full(n, NO_FOLD, np.uint8)
+        columns |= self._lists.empty(n)
         selected = np.zeros(n, np.uint8)
         outside = np.zeros(len(self.features), np.int64)
         for inputs in rows.inputs:
@@ -211,6 +215,9 @@ class RowScorer:
         found = scored(0.0, domain_heads=asked)
         if len(found.domain) and model.adapts(self.method):
             columns["domain_score"][at] = found.domain
+        if isinstance(events, Objects) and self._lists.names:
+            of_objects = model.object_scores(events, self.method, domain, fold=fold)
+            self._lists.put(columns, inputs, of_objects)
         mean = found.mean
         for number, name in enumerate(self.scores):
             columns[name][at] = mean[:, number]

@@ -136,6 +136,21 @@ class Branch:
     def _compiled(self) -> dict[bool, Perceptrons]:
         return {}
 
+    def object_scores(self, inputs: Objects) -> tuple[NDArray[np.float32], ...]:
+        """Class probabilities (objects, C) of each collection whose objects have classes.
+
+        NaN behind a calibration, which may lose some.
+        """
+        if isinstance(self.mapped, Calibration):
+            classes = self.part.shape.object_classes
+            sizes = ((len(p.values), c) for p, c in zip(inputs.parts, classes, strict=False) if c)
+            return tuple(np.full(size, np.nan, np.float32) for size in sizes)
+        from .passes import object_scores
+
+        mapped = self._inputs(inputs)
+        assert isinstance(mapped, Objects)
+        return object_scores(self.part.network, mapped, self.scaling, self.statistics)
+
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first member."""
         from .passes import feature_layer
@@ -173,6 +188,10 @@ class Combination:
         parts = [part.members(inputs) for part in self.parts]
         return self.mixture.combine(parts, target=self.target)
 
+    def object_scores(self, inputs: Objects) -> tuple[NDArray[np.float32], ...]:
+        """The mean over the parts."""
+        return _means(part.object_scores(inputs) for part in self.parts)
+
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first member of the first part."""
         return self.parts[0].latent(inputs)
@@ -187,6 +206,10 @@ class FoldMean:
     def score(self, inputs: Inputs) -> Scores:
         """Score events (N, F) that no fold was trained on, NaN where a value is missing."""
         return self.of(fold.score(inputs) for fold in self.folds)
+
+    def object_scores(self, inputs: Objects) -> tuple[NDArray[np.float32], ...]:
+        """The mean over the folds."""
+        return _means(fold.object_scores(inputs) for fold in self.folds)
 
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first fold, those of two folds have nothing in common."""
@@ -205,6 +228,13 @@ class FoldMean:
 
 
 Step = Branch | Combination | FoldMean
+
+
+def _means(
+    parts: Iterable[tuple[NDArray[np.float32], ...]],
+) -> tuple[NDArray[np.float32], ...]:
+    """The mean of each collection's scores."""
+    return tuple(np.mean(one, axis=0) for one in zip(*parts, strict=True))
 
 
 _TINY = float(np.finfo(np.float32).eps)
