@@ -261,7 +261,7 @@ class ObjectsNetwork(InParts):
 def object_logits(features: Tensor, shape: NetworkShape) -> Iterator[Tensor]:
     """Of each collection whose objects have classes (K, most, C, n), from behind (K, H, n)."""
     sizes = [most * c for (_, most, _), c in zip(shape.objects, shape.object_classes, strict=True)]
-    of_objects = features[:, features.shape[1] - sum(sizes) :].split(sizes, dim=1)
+    of_objects = torch.split(features[:, features.shape[1] - sum(sizes) :], sizes, dim=1)
     for logits, classes in zip(of_objects, shape.object_classes, strict=True):
         if classes:
             yield logits.reshape(len(features), -1, classes, features.shape[-1])
