@@ -48,6 +48,9 @@ _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody lo
 @click.option("--objects", metavar="NAME[:LIST]", multiple=True,
               help="Jets, tracks, … of an event: lists, or expressions of lists, comma-separated; "
               "may be repeated.  [default LIST: those whose names begin with NAME]")  # fmt: skip
+@click.option("--object-label", "object_labels", metavar="NAME:LIST=VALUES", multiple=True,
+              help="Classes of the objects NAME of MC: a list, and the value of each class, "
+              "comma-separated, as jets:jet_flavour=0,4,5; may be repeated.")  # fmt: skip
 @click.option("--event-id", metavar="LIST",
               help="Branches that identify an event.  [default: those so named]")  # fmt: skip
 @click.option("--lumi-mask", metavar="JSON",
@@ -117,7 +120,13 @@ def command(
         flags[name] = split_list(flags[name])
     flags["size"] = _size(flags["size"])
     pairs = [text.partition(":") for text in flags["objects"]]
-    flags["objects"] = {name: split_list(listed) or None for name, _, listed in pairs}
+    objects: dict[str, dict[str, Any]] = {
+        name: {"features": split_list(listed) or None} for name, _, listed in pairs
+    }
+    for text in flags.pop("object_labels"):
+        name, label = _object_label(text)
+        objects.setdefault(name, {})["label"] = label
+    flags["objects"] = objects
     if workers is not None and cluster is None:
         raise click.UsageError("--workers are of a --cluster; of this machine --threads work")
     workers_on(cluster, workers)
@@ -146,6 +155,17 @@ def command(
         err=True,
     )
     return 3
+
+
+def _object_label(text: str) -> tuple[str, dict[str, Any]]:
+    """``jets:jet_flavour=0,4,5`` as name and settings."""
+    name, _, label = text.partition(":")
+    branch, _, values = label.rpartition("=")
+    numbers = [value.strip() for value in values.split(",")]
+    if not (name and branch and all(one.removeprefix("-").isdecimal() for one in numbers)):
+        what = f"--object-label takes NAME:LIST=VALUES, as jets:jet_flavour=0,4,5, not {text!r}"
+        raise click.UsageError(what)
+    return name, {"branch": branch, "classes": {one: int(one) for one in numbers}}
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

@@ -212,6 +212,16 @@ def _further(metrics: Mapping[str, Any]) -> Iterator[Table]:
             for name, block in methods
         ],
     )  # fmt: skip
+    for name in next((one["objects"] for _, one in methods if one.get("objects")), ()):
+        yield _table(
+            f"Objects of {name}, of MC",
+            ("objects", "accuracy", "AUC"),
+            [
+                (method, f"{of['n']:,}", *(measured(of, key) for key in ("accuracy", "auc")))
+                for method, block in methods
+                if (of := block.get("objects", {}).get(name))
+            ],
+        )
     for name, block in metrics.get("nuisances", {}).items():
         yield _nuisance(name, block)
     if metrics.get("mixtures"):

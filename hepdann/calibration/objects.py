@@ -103,7 +103,8 @@ class ObjectShift(Family):
         steps = tuple(replace(step, t=1.0 / float(theta[0])) for step in self.fitted.steps)
         event = np.arange(len(x), dtype=np.uint64)
         named = replace(x, collections=self.collections)
-        return shifts.FittedShift(steps).apply_objects(named, event, seed)
+        moved = shifts.FittedShift(steps).apply_objects(named, event, seed)
+        return replace(moved, collections=x.collections)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON has it."""

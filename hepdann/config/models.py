@@ -173,6 +173,9 @@ class TrainConfig(Section):
     nuisance_classes: Texts | None = Field(
         None, min_length=1, description="classes whose events count in that; default all"
     )
+    object_weight: Number = Field(
+        1.0, ge=0, description="of the loss of objects that have classes; 0 trains no head for them"
+    )
     nuisance_weight: Number = Field(
         10.0, ge=0, description="factor on lambda in the term of the nuisance"
     )

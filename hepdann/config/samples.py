@@ -104,6 +104,15 @@ ObjectFeature = Annotated[
 ]
 
 
+class ObjectLabelConfig(Section):
+    """The class of each object of MC."""
+
+    branch: Text = Field(description="list of whole numbers, or expression, e.g. jet_flavour")
+    classes: dict[Text, Integer | list[Integer]] = Field(
+        min_length=2, description="class to its values; an object of another value is of none"
+    )
+
+
 class ObjectsConfig(Section):
     """Objects of one kind, of which an event has any number: jets, tracks, constituents."""
 
@@ -121,6 +130,9 @@ class ObjectsConfig(Section):
     descending: bool = Field(True, description="the largest first")
     max: Width = Field(
         64, le=10_000, description="objects of an event that are kept, the first ones"
+    )
+    label: ObjectLabelConfig | None = Field(
+        None, description="of each object of MC, for networks with a head of objects"
     )
 
     @field_validator("features")

@@ -170,7 +170,8 @@ class _Images:
             picked = self._put(torch.from_numpy(self.images.values[rows.numpy()]))
             return picked.to(self.dtype).mul_(1 / 255), label, weight, None
         if isinstance(self.images, Objects):
-            return self._put(torch.from_numpy(self.images[rows.numpy()])), label, weight, None
+            drawn_rows = self.images.labelled(rows.numpy())
+            return self._put(torch.from_numpy(drawn_rows)), label, weight, None
         out = torch.zeros(len(rows), self.images.width, device=self.to, dtype=self.dtype)
         hits = self.images.flat(rows.numpy())
         if self.augment is not None and drawn is not None:
@@ -258,7 +259,8 @@ def resident_images(
     probed, held = train[spread], validation_rows(events, images=True)
 
     def pixels(rows: NDArray[np.intp]) -> Tensor:
-        return torch.from_numpy(images[rows]).to(device, dtype)
+        drawn = images.labelled(rows) if isinstance(images, Objects) else images[rows]
+        return torch.from_numpy(drawn).to(device, dtype)
 
     def labels(rows: NDArray[np.intp]) -> Tensor | None:
         return None if label is None else torch.from_numpy(label[rows]).to(device, torch.int64)

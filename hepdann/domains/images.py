@@ -142,6 +142,7 @@ class _Part:
         change: ChangeImages | None = None,
     ) -> None:
         self._tensors, self._domain, self._change = tensors, domain, change
+        self._labelled = labelled
         self.figures: tuple[str, ...] = ()  # names of what sums the images up, once they are read
         self.blocks = EventBlocks(tensors, domain, pseudo=pseudo, labelled=labelled)
 
@@ -149,7 +150,9 @@ class _Part:
         """Events with their figures, their rows in the domain, and their images."""
         most = self.blocks.rows if memory == "resident" else SAMPLE
         events, rows = self.blocks.sample(2 * most if memory == "resident" else most)
-        images = read_images(self._tensors, self._domain, rows, self._change)
+        images = read_images(
+            self._tensors, self._domain, rows, self._change, labelled=self._labelled
+        )
         self.figures, figures = image_figures(images, self._tensors.views)
         features = images.features if isinstance(images, Objects) else events.features
         return events.with_features(np.concatenate([features, figures], axis=1)), rows, images

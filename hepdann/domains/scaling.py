@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tensors import Jagged, Objects, Source
+from ..tensors import Objects, Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Scaling:
         parts = []
         for (start, _), part in zip(pairwise(starts), events.parts, strict=True):
             one = self.columns(start + 1, start + 1 + part.values.shape[1])
-            parts.append(Jagged(one.apply(part.values), part.start))
+            parts.append(replace(part, values=one.apply(part.values)))
         features = self.columns(0, flat).apply(events.features)
         return Objects(features, tuple(parts), events.collections)
 

@@ -116,7 +116,9 @@ def method_figures(
     peeked = max((float(row["target_accuracy"]) for row in peeks), default=math.nan)
     members = _members(mc, target, method)
     members["target_accuracy"]["peeked_max"] = number(peeked)
+    of_objects = _of_objects(scores, method)
     return {
+        **({"objects": of_objects} if of_objects else {}),
         "chosen": _chosen(history),
         "mc": _figures(mc, mc.score(method)),
         "target": _figures(target, target.score(method)) | named("consistency", agreement),
@@ -127,6 +129,21 @@ def method_figures(
         | named("consistency", agreement)
         | named("validation_loss", _validation_loss(scores, method)),
     }
+
+
+def _of_objects(scores: RunScores, method: str) -> dict[str, dict[str, float | None]]:
+    """Accuracy and AUC over the labelled objects of the MC test split, by collection."""
+    out: dict[str, dict[str, float | None]] = {}
+    rows, weight = scores.rows("mc", "test"), scores.column("mc", "weight")
+    for name, (part, score) in scores.objects(method).items():
+        label = part.numbers["label"]
+        chosen = np.repeat(rows, part.counts) & (label >= 0)
+        weights = np.repeat(weight, part.counts)[chosen].astype(np.float64)
+        out[name] = {}
+        for key in ("accuracy", "auc"):
+            out[name] |= named(key, _MEASURES[key](score[chosen], label[chosen], weights))
+        out[name]["n"] = int(chosen.sum())
+    return out
 
 
 def _chosen(history: Sequence[dict[str, str]]) -> dict[str, Any]:

@@ -256,6 +256,39 @@ class Model:
         """Feature layer (N, H) of the method's first member; of a mixture, of its first part."""
         return self.steps(method, domain).latent(self._events(inputs))
 
+    @property
+    def object_classes(self) -> dict[str, int]:
+        """Collections whose objects have classes, and how many these are."""
+        shape = next(iter(self.parts.values())).shape
+        counts = zip(self.objects, shape.object_classes, strict=False)
+        return {name: classes for (name, *_), classes in counts if classes}
+
+    def object_scores(
+        self,
+        inputs: Objects,
+        method: str,
+        domain: str = "target",
+        *,
+        fold: NDArray[np.uint8] | None = None,
+    ) -> dict[str, NDArray[np.float32]]:
+        """Class probabilities (objects, C) by collection, of those whose objects have classes.
+
+        Each event is scored by the fold that did not see it, see :meth:`score`.
+        """
+        if not self.folds or fold is None or not len(fold):
+            scores = self.steps(method, domain).object_scores(inputs)
+            return dict(zip(self.object_classes, scores, strict=True))
+        counts = {name: p.counts for (name, *_), p in zip(self.objects, inputs.parts, strict=True)}
+        out = {
+            name: np.full((counts[name].sum(), classes), np.nan, np.float32)
+            for name, classes in self.object_classes.items()
+        }
+        for number in np.unique(fold).tolist():
+            model, rows = self if number == NO_FOLD else self.folds[number], fold == number
+            for name, values in model.object_scores(inputs.take(rows), method, domain).items():
+                out[name][np.repeat(rows, counts[name])] = values
+        return out
+
     def _events(self, inputs: Inputs) -> Inputs:
         """The inputs as maps take them: objects, if these are their rows."""
         if self.objects and isinstance(inputs, np.ndarray):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..domains.scaling import Scaling
 from ..networks import AdversarialNetwork
 from ..networks.perceptron import Perceptrons, compilable
+from ..tensors import Objects
 from ..training import threads
 from .steps import Inputs
 
@@ -76,6 +77,27 @@ def feature_layer(
 
     _in_blocks(network, inputs, scaling, one)
     return np.concatenate([layers[start] for start in sorted(layers)])
+
+
+def object_scores(
+    network: AdversarialNetwork, inputs: Objects, scaling: Scaling | None, statistics: Statistics
+) -> tuple[NDArray[np.float32], ...]:
+    """Class probabilities (objects, C) of each collection whose objects have classes.
+
+    The mean over the members; the arguments are those of :func:`predict`.
+    """
+    numbers = [n for n, classes in enumerate(network.shape.object_classes) if classes]
+    blocks: dict[int, list[NDArray[np.float32]]] = {}
+
+    def one(block: AdversarialNetwork, x: torch.Tensor, rows: slice) -> None:
+        parts = inputs.take(rows).parts
+        means = (_array(s.mean(0).permute(2, 0, 1)) for s in block.object_scores(x, statistics))
+        blocks[rows.start] = [
+            parts[number].unpad(mean) for number, mean in zip(numbers, means, strict=True)
+        ]
+
+    _in_blocks(network, inputs, scaling, one)
+    return tuple(map(np.concatenate, zip(*(blocks[s] for s in sorted(blocks)), strict=True)))
 
 
 def _array(values: torch.Tensor) -> NDArray[np.float32]:

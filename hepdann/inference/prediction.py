@@ -22,7 +22,7 @@ from ..readers.pipeline.streams import default_threads
 from ..readers.rows import PictureRows, RowReader
 from ..tensors import open_tensors
 from .branch_copy import copy_with_branches
-from .row_files import IDENTITY, KINDS, Format, output_files, read_seal, written_ids
+from .row_files import IDENTITY, KINDS, LISTS, Format, output_files, read_seal, written_ids
 from .row_scores import RowScorer
 
 _VERSION = 2  # of what outputs hold: files of another one are made anew
@@ -250,10 +250,11 @@ def _write(
     tree = _UNNAMED if file.kind == "HDF5" else file.tree
     done = selected = trained = 0
     outside = np.zeros(len(scorer.features), np.int64)
+    types = scorer.types(reader)
     begun = (
-        copy_with_branches(path, file, scorer.types(reader))
+        copy_with_branches(path, file, {n: kind for n, kind in types.items() if kind != LISTS})
         if job.copies
-        else KINDS[job.kind](path, tree, scorer.types(reader), file.entries)
+        else KINDS[job.kind](path, tree, types, file.entries)
     )
     score = partial(scorer.score, identified=reader.identified)
     scores = (

@@ -30,6 +30,7 @@ SUFFIXES: dict[Format, str] = {
 }  # fmt: skip
 SEAL = "hepdann-predict"
 IDENTITY = "event_id"
+LISTS = np.dtype(object)  # of a column with an array of numbers in each row
 _BASKET = 1 << 17  # rows that are collected before they are written
 _LONGEST = 1 << 20  # bytes of a seal
 
@@ -102,10 +103,13 @@ class _RootFile(RowFile):
 
         del entries
         self._file = uproot.recreate(path, compression=uproot.ZSTD(1))
-        self._tree: Any = getattr(self._file, self._make)(tree, self._types)
+        types = {n: "var * float32" if kind == LISTS else kind for n, kind in self._types.items()}
+        self._tree: Any = getattr(self._file, self._make)(tree, types)
 
     def _write(self, rows: Columns) -> None:
-        self._tree.extend(dict(rows))
+        self._tree.extend(
+            {n: _jagged(v) if self._types[n] == LISTS else v for n, v in rows.items()}
+        )
 
     def _close(self, seal: str) -> None:
         self._file[SEAL] = seal
@@ -129,6 +133,13 @@ class _RootFile(RowFile):
                 yield np.asarray(rows[IDENTITY].array(**at, library="np"))
 
 
+def _jagged(values: NDArray[Any]) -> Any:
+    """Arrays of numbers, one a row, as an awkward array."""
+    import awkward
+
+    return awkward.unflatten(np.concatenate(values), [len(one) for one in values])
+
+
 class _NTuple(_RootFile):
     _make = "mkrntuple"
 
@@ -139,6 +150,8 @@ class _Parquet(RowFile):
         arrow, parquet = _pyarrow()
 
         def field(dtype: np.dtype[Any]) -> Any:
+            if dtype == LISTS:
+                return arrow.list_(arrow.float32())
             base, shape = dtype.subdtype or (dtype, ())
             kind = arrow.from_numpy_dtype(base)
             for size in reversed(shape):
@@ -153,6 +166,8 @@ class _Parquet(RowFile):
     def _write(self, rows: Columns) -> None:
         def array(name: str) -> Any:
             values, kinds = rows[name], [self._schema.field(name).type]
+            if self._types[name] == LISTS:
+                return self._arrow.array(values.tolist(), kinds[0])
             while self._arrow.types.is_fixed_size_list(kinds[-1]):
                 kinds.append(kinds[-1].value_type)
             made = self._arrow.array(values.reshape(-1), kinds.pop())
@@ -188,6 +203,7 @@ class _Hdf5(RowFile):
         self._file, self._done = h5py.File(path, "w"), 0
         for name, dtype in self._types.items():
             base, shape = dtype.subdtype or (dtype, ())
+            base = h5py.vlen_dtype(np.float32) if dtype == LISTS else base
             self._file.create_dataset(name, (entries, *shape), base)
 
     def _write(self, rows: Columns) -> None:

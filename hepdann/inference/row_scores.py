@@ -22,8 +22,9 @@ from ..store.training_record import TrainingRecord
 from ..tensors import EventImages, Objects
 from .devices import choose_device
 from .model import NO_FOLD, Model, collections_of
+from .object_lists import ObjectLists
 from .predictor import known_events
-from .row_files import IDENTITY
+from .row_files import IDENTITY, LISTS
 from .steps import Scores
 from .stored_model import load_model
 
@@ -87,6 +88,8 @@ class RowScorer:
         self._trained = Known(self.record.events)
         real = np.dtype(np.float32)
         self._types: dict[str, np.dtype[Any]] = dict.fromkeys(self._real_columns, real)
+        self._lists = ObjectLists.of(self._model.object_classes, self.conversion)
+        self._types |= dict.fromkeys(self._lists.names, LISTS)
         self._types |= {"selected": np.dtype(np.uint8), "trained_on": np.dtype(np.int8)}
         self._types |= {} if self._known is None else {"fold": np.dtype(np.uint8)}
         self._types[IDENTITY] = np.dtype(np.uint64)
@@ -159,6 +162,7 @@ class RowScorer:
         columns: dict[str, NDArray[Any]] = {}
         if self._known is not None:
             columns["fold"] = np.full(n, NO_FOLD, np.uint8)
+        columns |= self._lists.empty(n)
         selected = np.zeros(n, np.uint8)
         outside = np.zeros(len(self.features), np.int64)
         for inputs in rows.inputs:
@@ -207,6 +211,9 @@ class RowScorer:
         found = score(domain_heads=asked)
         if asked:
             put("domain_score", found.domain)
+        if isinstance(events, Objects) and self._lists.names:
+            of_objects = model.object_scores(events, self.method, domain, fold=fold)
+            self._lists.put(columns, inputs, of_objects)
         mean = found.mean
         for number, name in enumerate(self.scores):
             put(name, mean[:, number])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -130,6 +130,22 @@ class Branch:
     def _compiled(self) -> dict[bool, Perceptrons]:
         return {}
 
+    def object_scores(self, inputs: Objects) -> tuple[NDArray[np.float32], ...]:
+        """Class probabilities (objects, C) of each collection whose objects have classes.
+
+        NaN behind a calibration, which may lose some.
+        """
+        from ..calibration import Calibration
+        from .passes import object_scores
+
+        if isinstance(self.mapped, Calibration):
+            classes = self.part.shape.object_classes
+            sizes = ((len(p.values), c) for p, c in zip(inputs.parts, classes, strict=False) if c)
+            return tuple(np.full(size, np.nan, np.float32) for size in sizes)
+        mapped = self._inputs(inputs)
+        assert isinstance(mapped, Objects)
+        return object_scores(self.part.network, mapped, self.scaling, self.statistics)
+
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first member."""
         from .passes import feature_layer
@@ -166,6 +182,10 @@ class Combination:
         members = self.mixture.combine([s.members for s in scores], target=self.target)
         return Scores(members, np.mean([s.domain for s in scores], axis=0))
 
+    def object_scores(self, inputs: Objects) -> tuple[NDArray[np.float32], ...]:
+        """The mean over the parts."""
+        return _means(part.object_scores(inputs) for part in self.parts)
+
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first member of the first part."""
         return self.parts[0].latent(inputs)
@@ -185,12 +205,23 @@ class FoldMean:
             np.mean([one.domain for one in scores], axis=0),
         )
 
+    def object_scores(self, inputs: Objects) -> tuple[NDArray[np.float32], ...]:
+        """The mean over the folds."""
+        return _means(fold.object_scores(inputs) for fold in self.folds)
+
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first fold, those of two folds have nothing in common."""
         return self.folds[0].latent(inputs)
 
 
 Step = Branch | Combination | FoldMean
+
+
+def _means(
+    parts: Iterable[tuple[NDArray[np.float32], ...]],
+) -> tuple[NDArray[np.float32], ...]:
+    """The mean of each collection's scores."""
+    return tuple(np.mean(one, axis=0) for one in zip(*parts, strict=True))
 
 
 _TINY = float(np.finfo(np.float32).eps)

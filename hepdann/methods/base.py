@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 from ..networks import AdversarialNetwork, Normalisation
+from ..networks.objects import object_logits
 from ..registry import METHODS
 
 if TYPE_CHECKING:
@@ -194,7 +195,27 @@ def label_loss(network: AdversarialNetwork, features: Tensor, batch: Batch) -> T
         )
     else:
         loss = functional.cross_entropy(logits, label, reduction="none")
-    return (loss * weight).sum(-1) / batch.labelled
+    value: Tensor = (loss * weight).sum(-1) / batch.labelled
+    if network.shape.object_classes and batch.x.shape[1] > network.shape.inputs:
+        value = value + network.shape.object_weight * _object_loss(network, features, batch, weight)
+    return value
+
+
+def _object_loss(
+    network: AdversarialNetwork, features: Tensor, batch: Batch, weight: Tensor
+) -> Tensor:
+    """(K,) cross entropy of the objects that have a class, by the weights of their events."""
+    start, value = network.shape.inputs, weight.new_zeros(len(weight))
+    for logits in object_logits(features, network.shape):
+        stop = start + logits.shape[1]
+        label = batch.x[:, start:stop, : batch.labelled].round().long()
+        loss = functional.cross_entropy(
+            logits.transpose(1, 2), label, ignore_index=-1, reduction="none"
+        )
+        count = (label >= 0).sum((1, 2)).clamp(min=1)
+        value = value + (loss * weight.unsqueeze(1)).sum((1, 2)) / count
+        start = stop
+    return value
 
 
 def domain_loss(

@@ -27,7 +27,7 @@ def _distance_phases(distance: Distance) -> tuple[Phase, ...]:
     ) -> Objective:
         features = network.features(batch.x, weight=batch.weight_sizes)
         label = label_loss(network, features[..., : batch.labelled], batch)
-        apart = _between_domains(distance, features, batch)
+        apart = _between_domains(distance, network.of_events(features), batch)
         nothing = torch.zeros_like(adversary.lambda_)
         watched, recognised = domain_loss(network, features.detach(), batch, nothing)
         figures = {

@@ -24,6 +24,7 @@ from .layers import (
     member_generators,
     reverse_gradient,
 )
+from .objects import object_logits
 from .registry import CopiedExtractor, Copies, custom_head, custom_members, width_of
 from .shape import NetworkShape
 
@@ -162,9 +163,12 @@ class AdversarialNetwork(nn.Module):
                 per_domain=shape.normalisation != "shared",
             )
             latent = width_of(made[0].extractor, shape.inputs, "feature extractor")
+            rooms = zip(shape.objects, shape.object_classes, strict=False)
+            latent -= sum(most * classes for (_, most, _), classes in rooms)
         else:
             self.extractor = Extractor(shape, generators, act)
             latent = shape.extractor[-1]
+        self._latent = latent
         custom = custom_head([m.label_head for m in made], seeds, 1, latent, shape.outputs)
         self.label_head = custom or head((latent, *shape.label_head, shape.outputs))
         inputs = latent * shape.classes if shape.conditioned else latent
@@ -203,8 +207,16 @@ class AdversarialNetwork(nn.Module):
             weight: (K, D, B) that batch normalisation of the perceptron weights events by; by
                 default all are alike.
         """
-        y: Tensor = self.extractor(x, domains, weight)
+        y: Tensor = self.extractor(self._inputs(x), domains, weight)
         return y
+
+    def _inputs(self, x: Tensor) -> Tensor:
+        """What the extractor sees of a batch, behind which the classes of objects may stand."""
+        return x[:, : self.shape.inputs] if self.shape.objects else x
+
+    def of_events(self, features: Tensor) -> Tensor:
+        """The feature layer alone (K, H, n), without the logits of objects behind it."""
+        return features[:, : self._latent] if self.shape.object_classes else features
 
     def domain_logits(self, features: Tensor, lambda_: Tensor) -> Tensor:
         """Domain logits (K, batch), or (K, D, batch) where each domain is a class of its own.
@@ -222,6 +234,7 @@ class AdversarialNetwork(nn.Module):
         The probabilities are a condition and pass no gradient on: Long et al., "Conditional
         Adversarial Domain Adaptation" (2018), eq. (5), as in the authors' code.
         """
+        features = self.of_events(features)
         if not self.shape.conditioned:
             return features
         condition = self.scores(features.detach()).transpose(1, 2)
@@ -245,7 +258,7 @@ class AdversarialNetwork(nn.Module):
 
     def label_logits(self, features: Tensor) -> Tensor:
         """Label logits (K, outputs, batch); of a regression the values themselves."""
-        y: Tensor = self.label_head(features)
+        y: Tensor = self.label_head(self.of_events(features))
         return y
 
     @torch.no_grad()
@@ -257,12 +270,21 @@ class AdversarialNetwork(nn.Module):
             weight: (K, n of all domains) of these events, for batch normalisation of the
                 perceptron; by default all are alike.
         """
-        self.extractor.collect(domains, weight)
+        self.extractor.collect([self._inputs(x) for x in domains], weight)
+
+    def _predicted(self, x: Tensor, domain: int | Tensor) -> Tensor:
+        return self.extractor.prediction(domain)(self._inputs(x).expand(self.members, -1, -1))
 
     @torch.no_grad()
     def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:
         """Feature layer (K, H, n) of events (K or 1, F, n), by the statistics of ``domain``."""
-        return self.extractor.prediction(domain)(x.expand(self.members, -1, -1))
+        return self.of_events(self._predicted(x, domain))
+
+    @torch.no_grad()
+    def object_scores(self, x: Tensor, domain: int | Tensor) -> tuple[Tensor, ...]:
+        """Class probabilities (K, most, C, n) of the objects of each collection with classes."""
+        features = self._predicted(x, domain)
+        return tuple(logits.softmax(dim=2) for logits in object_logits(features, self.shape))
 
     @torch.no_grad()
     def predict(self, x: Tensor, domain: int | Tensor) -> tuple[Tensor, Tensor]:
@@ -292,7 +314,7 @@ class AdversarialNetwork(nn.Module):
         widths = (*self.shape.extractor, *self.shape.label_head, *self.shape.domain_head)
         size = x.shape[-1] if self.shape.network else in_cache(x, self.members * max(widths))
         latent = self.extractor.prediction(domain)
-        for part in torch.split(x, max(size, 1), dim=-1):
+        for part in torch.split(self._inputs(x), max(size, 1), dim=-1):
             yield latent(part.expand(self.members, -1, -1))
 
     @torch.no_grad()

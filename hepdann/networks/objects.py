@@ -29,6 +29,7 @@ class Packed:
     Attributes:
         values: (T, F) of all objects.
         event: (T,) which event each is of.
+        slot: (T,) which object of its event each is.
         counts: (B,) objects of each event.
         buckets: events of about as many objects each: (b, L) where an event has an object, and how
             many objects they have together.
@@ -36,6 +37,7 @@ class Packed:
 
     values: Tensor
     event: Tensor
+    slot: Tensor
     counts: Tensor
     buckets: tuple[tuple[Tensor, int], ...]
 
@@ -56,7 +58,8 @@ class Packed:
         for stop, longest, count in _buckets(sizes):
             buckets.append((inside[place:stop, :longest], count))
             place = stop
-        return cls(values, order.repeat_interleave(sizes), counts, tuple(buckets))
+        slot = inside.nonzero()[:, 1]
+        return cls(values, order.repeat_interleave(sizes), slot, counts, tuple(buckets))
 
     def sum(self, values: Tensor) -> Tensor:
         """(B, …) sums over the objects of each event, of something of each object (T, …)."""
@@ -122,13 +125,14 @@ class DeepSet(nn.Module):
         super().__init__()
         self.layers = _layers((features, width, width), shape)
         self.last = nn.Linear(width, width)
-        self.width = 2 * width
+        self.width, self.each = 2 * width, width
 
-    def forward(self, objects: Packed) -> Tensor:
-        """Map the objects of B events to (B, width)."""
-        total = objects.sum(self.last(self.layers(objects.values)))
+    def forward(self, objects: Packed) -> tuple[Tensor, Tensor]:
+        """Map the objects of B events to (B, width), and to (T, 64) of each object."""
+        each = self.last(self.layers(objects.values))
+        total = objects.sum(each)
         mean = total / objects.counts.clamp(min=1).unsqueeze(1)
-        return torch.cat([self.summed * total, mean], dim=1)
+        return torch.cat([self.summed * total, mean], dim=1), each
 
 
 class _Block(nn.Module):
@@ -181,10 +185,10 @@ class _Transformer(nn.Module):
         self.blocks = nn.ModuleList(_Block(width, heads, shape.dropout) for _ in range(blocks))
         self.after = nn.LayerNorm(width)
         self.gate, self.values = nn.Linear(width, heads), nn.Linear(width, width)
-        self.width = 2 * width
+        self.width, self.each = 2 * width, width
 
-    def forward(self, objects: Packed) -> Tensor:
-        """Map the objects of B events to (B, width)."""
+    def forward(self, objects: Packed) -> tuple[Tensor, Tensor]:
+        """Map the objects of B events to (B, width), and to (T, 64) of each object."""
         x = self.embed(objects.values)
         for block in self.blocks:
             x = block(x, objects)
@@ -196,11 +200,15 @@ class _Transformer(nn.Module):
         weight = (gate - highest[objects.event]).exp().unsqueeze(2)
         by_head = objects.sum(weight * values.unflatten(1, (gate.shape[1], -1)))
         pooled = by_head / objects.sum(weight).clamp(min=torch.finfo(x.dtype).tiny)
-        return torch.cat([pooled.flatten(1), DeepSet.summed * objects.sum(values)], dim=1)
+        summed = DeepSet.summed * objects.sum(values)
+        return torch.cat([pooled.flatten(1), summed], dim=1), x
 
 
 class ObjectsNetwork(InParts):
     """One part for each collection, and layers of what they say beside the features of the event.
+
+    Where objects have classes, their logits follow, (most, C) of each such collection: a head sees
+    what the part made of an object beside the last layer of its event.
 
     Args:
         shape: of the network; the widths of ``extractor`` are those of the layers at the end.
@@ -225,15 +233,38 @@ class ObjectsNetwork(InParts):
         self.parts = nn.ModuleList(parts)
         joined = self.sizes[0] + sum(one.width + 1 for one in parts)
         self.trunk = _layers((joined, *shape.extractor), shape)
+        self.heads = nn.ModuleDict()
+        for number, classes in enumerate(shape.object_classes):
+            if classes:
+                inputs = parts[number].each + (shape.extractor or (joined,))[-1]
+                head = nn.Sequential(nn.Linear(inputs, 32), nn.ReLU(), nn.Linear(32, classes))
+                self.heads[str(number)] = head
 
     def _pass(self, x: Tensor) -> Tensor:
         flat, *rows = torch.split(x, self.sizes, dim=1)
-        parts = [flat]
+        parts, packed = [flat], list[tuple[Packed, Tensor]]()
         for part, row, (_, most, _) in zip(self.parts, rows, self.objects, strict=True):
             objects = Packed.of(row, most)
-            parts += [torch.log1p(objects.counts.to(x.dtype)).unsqueeze(1), part(objects)]
+            pooled, each = part(objects)
+            parts += [torch.log1p(objects.counts.to(x.dtype)).unsqueeze(1), pooled]
+            packed.append((objects, each))
         y: Tensor = self.trunk(torch.cat(parts, dim=1))
-        return y
+        columns = [y]
+        for number, head in self.heads.items():
+            objects, each = packed[int(number)]
+            logits = head(torch.cat([each, y[objects.event]], dim=1))
+            room = logits.new_zeros(len(x), self.objects[int(number)][1], logits.shape[1])
+            columns.append(room.index_put((objects.event, objects.slot), logits).flatten(1))
+        return torch.cat(columns, dim=1) if self.heads else y
+
+
+def object_logits(features: Tensor, shape: NetworkShape) -> Iterator[Tensor]:
+    """Of each collection whose objects have classes (K, most, C, n), from behind (K, H, n)."""
+    sizes = [most * c for (_, most, _), c in zip(shape.objects, shape.object_classes, strict=True)]
+    of_objects = torch.split(features[:, features.shape[1] - sum(sizes) :], sizes, dim=1)
+    for logits, classes in zip(of_objects, shape.object_classes, strict=True):
+        if classes:
+            yield logits.reshape(len(features), -1, classes, features.shape[-1])
 
 
 def deepsets(shape: NetworkShape) -> nn.Module:

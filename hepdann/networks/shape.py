@@ -10,6 +10,7 @@ Activation = Literal["relu", "elu", "gelu", "tanh", "sigmoid"]
 Autocast = Literal["none", "bf16", "fp16"]
 ViewShape = tuple[str, int, int, int]  # name, channels, height (strips), width (planes)
 ObjectShape = tuple[str, int, int]  # name, objects of an event at most, features of an object
+OF_OBJECTS = ("deepsets", "transformer")  # networks that can score objects, too
 EPSILON = 1e-5  # added to variances
 
 
@@ -41,6 +42,9 @@ class NetworkShape:
             one after the other; none of scalar features.
         objects: name, objects of an event at most and features of each, of the collections that
             stand in the F inputs behind the features of the event; none without objects.
+        object_classes: classes of the objects of each collection, 0 of one without; empty where
+            none has any. The feature extractor gives their logits behind the feature layer.
+        object_weight: of their loss.
         nuisances: values of each nuisance that an adversary estimates from the output of the label
             head, 0 of a continuous one; none without such an adversary.
         nuisance_head: hidden widths of that adversary.
@@ -66,6 +70,8 @@ class NetworkShape:
     nuisances: tuple[int, ...] = ()
     nuisance_head: tuple[int, ...] = ()
     objects: tuple[ObjectShape, ...] = ()
+    object_classes: tuple[int, ...] = ()
+    object_weight: float = 1.0
 
     @property
     def outputs(self) -> int:

@@ -16,7 +16,7 @@ from ..evaluation import truth_of, write_truth
 from ..inference import Inputs, Model
 from ..store.scores_file import MOVED, ScoreWriter, writing_scores
 from ..store.scores_reader import TensorRows, moved_to, rows_of_events
-from ..tensors import SPLITS, Target, Tensors, fold_of
+from ..tensors import SPLITS, Objects, Target, Tensors, fold_of
 from .maps import aligned_target, reference
 
 _LATENT_ROWS = 5_000
@@ -150,5 +150,11 @@ def _score(
     domain_score = scores.domain if model.adapts(method) else None
     latent = model.latent(inputs[test], method, domain)
     writer.scores(name, method, scores.members, domain_score, latent)
+    if isinstance(inputs, Objects) and model.object_classes:
+        of_objects = model.object_scores(inputs, method, domain, fold=fold)
+        parts = {one.name: part for one, part in zip(inputs.collections, inputs.parts, strict=True)}
+        for collection, values in of_objects.items():
+            if np.isfinite(values).all():
+                writer.objects(name, collection, method, parts[collection], values)
     if model.varies(method, domain):
         writer.varied(name, method, np.stack([scored(errors=e).mean for e in (1.0, -1.0)]))

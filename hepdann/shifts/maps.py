@@ -231,7 +231,7 @@ def shift_objects(
                 step.columns(*span).apply(table, generator)
                 for table, span in zip(tables, pairwise(widths), strict=True)
             )
-            parts = [Jagged(v, p.start) for v, p in zip(values, objects.parts, strict=True)]
+            parts = [replace(p, values=v) for v, p in zip(values, objects.parts, strict=True)]
         else:
             features, parts, draws = objects.features, [], Draws(key | seed << 32)
             for part, one in zip(objects.parts, objects.collections, strict=True):
@@ -240,6 +240,7 @@ def shift_objects(
                 rows = ObjectRows(one.name, one.features, part.values, event_id[event], number)
                 shifted, kept = entry.objects(rows, step.t, draws)
                 counts = np.bincount(event[kept], minlength=len(part))
-                parts.append(Jagged.of(np.asarray(shifted, np.float32)[kept], counts))
+                numbers = {name: values[kept] for name, values in part.numbers.items()}
+                parts.append(Jagged.of(np.asarray(shifted, np.float32)[kept], counts, numbers))
         objects = replace(objects, features=features, parts=tuple(parts))
     return objects

@@ -97,6 +97,7 @@ class Method(Stored):
     domain: Figures
     criteria: Figures
     health: Health | None = None
+    objects: dict[str, Figures] = Field(default={})
 
 
 class FeatureOf(Stored):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..inputs import Stamp, file_stamp
 from ..outputs import write_run_file
-from ..tensors import SPLITS
+from ..tensors import SPLITS, Jagged
 from ..tensors.hdf5.chunks import h5_open
 
 if TYPE_CHECKING:
@@ -320,6 +320,25 @@ class ScoreWriter:
             scores: (2, N, C) class probabilities.
         """
         self._packed(f"{domain}/varied/{method}", scores, shuffle=True)
+
+    def objects(
+        self, domain: str, collection: str, method: str, part: Jagged, scores: NDArray[np.float32]
+    ) -> None:
+        """Write what a method says of the objects of a collection, and of MC which these are.
+
+        Args:
+            domain: "mc" or "target".
+            collection: its name.
+            method: its name.
+            part: the objects.
+            scores: (objects, C) class probabilities.
+        """
+        group = f"{domain}/objects/{collection}"
+        if f"{group}/offsets" not in self.file:
+            self._packed(f"{group}/offsets", part.start, shuffle=True)
+            if "label" in part.numbers:
+                self._packed(f"{group}/label", part.numbers["label"], shuffle=True)
+        self._packed(f"{domain}/object_scores/{collection}/{method}", scores, shuffle=True)
 
     def _once(
         self,

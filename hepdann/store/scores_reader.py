@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..alignment import from_dict
 from ..errors import HepdannError, RunError
 from ..inputs import check, read_json, regular_file
-from ..tensors import SPLITS, Split, Target, Tensors, is_pseudo, open_tensors
+from ..tensors import SPLITS, Jagged, Split, Target, Tensors, is_pseudo, open_tensors
 from ..tensors.blocks import column_at
 from ..tensors.hdf5.chunks import h5_open
 from .content import Files
@@ -28,6 +28,7 @@ from .scores_file import COMPLEMENT, MOVED, TARGET_LABEL, ScoreFile, names_of
 from .state import explain_absent
 
 Domain = Literal["mc", "target"]
+_OBJECTS = "offsets", "label"
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +147,26 @@ class RunScores(ScoreFile):
     def score(self, domain: Domain, method: str) -> NDArray[np.floating]:
         """(N, C) class probabilities, the mean over members."""
         return self.column(domain, f"score/{method}")
+
+    def objects(self, method: str) -> dict[str, tuple[Jagged, NDArray[np.floating]]]:
+        """By collection the objects of MC with their classes, and (objects, C) probabilities.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        found, events = {}, len(self.column("mc", "weight"))
+        with self.opened() as file:
+            names = tuple(file.get("mc/objects", ()))
+        for name in names:
+            score = self.read(f"mc/object_scores/{name}/{method}")
+            if score is None:  # behind a calibration
+                continue
+            start, label = (self.column("mc", f"objects/{name}/{n}") for n in _OBJECTS)
+            fits = start.shape == (events + 1,) and label.shape == score.shape[:1]
+            if not (fits and start[-1] == len(label) and (np.diff(start) >= 0).all()):
+                raise RunError(f"is damaged: objects of {name}", where=self.path)
+            found[name] = Jagged(label[:, None], start, {"label": label}), score
+        return found
 
     def varied(self, method: str, domain: Domain = "mc") -> NDArray[np.floating] | None:
         """(2, N, C) scores with the calibration changed by an error, up and down.

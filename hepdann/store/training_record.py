@@ -52,6 +52,7 @@ _LATER = (  # settings that came after the first runs were begun
     "nuisance",
     "nuisance_classes",
     "nuisance_weight",
+    "object_weight",
     "nuisance_head",
     "adversary_steps",
     "mixtures",

@@ -205,6 +205,8 @@ def read_images(
     domain: str,
     rows: NDArray[np.int64] | None = None,
     change: ChangeImages | None = None,
+    *,
+    labelled: bool = False,
 ) -> EventImages:
     """The images of some events, hits or pictures as bytes; or their objects.
 
@@ -213,6 +215,7 @@ def read_images(
         domain: "mc" or "data".
         rows: increasing; by default all.
         change: gives images by view, or objects, another content, given their rows: a shift.
+        labelled: whether objects of MC come with their classes.
 
     Raises:
         SchemaError: no such domain, neither images nor objects, or damaged ones.
@@ -220,7 +223,7 @@ def read_images(
     if rows is None:
         rows = np.arange(tensors.rows(domain))
     with _reader(tensors, domain) as reader:
-        return _events(reader, rows, change)
+        return _events(reader, rows, change, labelled)
 
 
 def _reader(tensors: Tensors, domain: str) -> ViewReader | ObjectReader:
@@ -228,10 +231,14 @@ def _reader(tensors: Tensors, domain: str) -> ViewReader | ObjectReader:
 
 
 def _events(
-    reader: ViewReader | ObjectReader, rows: NDArray[np.int64], change: ChangeImages | None
+    reader: ViewReader | ObjectReader,
+    rows: NDArray[np.int64],
+    change: ChangeImages | None,
+    labelled: bool,
 ) -> EventImages:
     if isinstance(reader, ObjectReader):
-        objects: EventImages = reader.events(rows)
+        objects = reader.events(rows)
+        objects = objects if labelled else objects.unlabelled()
         return objects if change is None else change(objects, rows)
     kind: Any = Pixels if reader.views[0].pictures else Hits
     parts = []
@@ -271,7 +278,7 @@ class ViewBlocks:
         """Of the images of an event, on the average over the first ones."""
         rows = np.arange(min(_PROBED, len(self._reader)))
         with self._lock:
-            return _events(self._reader, rows, None).nbytes / max(1, len(rows))
+            return _events(self._reader, rows, None, False).nbytes / max(1, len(rows))
 
     def train(
         self, block: int
@@ -279,5 +286,6 @@ class ViewBlocks:
         """Images, labels (``None`` of a target) and weights of a block's training events."""
         with self._lock:
             events, rows = self._events.train(block), self._events.train_rows(block)
-            images = _events(self._reader, rows, self._change)
+            labelled = isinstance(events, Source)
+            images = _events(self._reader, rows, self._change, labelled)
         return images, events.label if isinstance(events, Source) else None, events.weight

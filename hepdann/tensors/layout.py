@@ -158,16 +158,27 @@ class Collection:
         name: of the collection.
         features: names of the numbers that each object has.
         most: objects of an event that are kept, the first ones.
+        classes: names of the classes that MC objects are labelled with; none without labels.
     """
 
     name: str
     features: tuple[str, ...]
     most: int
+    classes: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
         """Numbers of an event's row: how many objects there are, and their features."""
         return 1 + self.most * len(self.features)
+
+    def datasets(self, domain: str) -> tuple[Dataset, ...]:
+        """As :meth:`.Layout.object_datasets` gives them."""
+        path, size = f"{domain}/objects/{self.name}", (len(self.features),)
+        offsets = Dataset(f"{path}/offsets", "<i8")
+        values = Dataset(f"{path}/values", "<f4", size, TABLE_ROWS, "none")
+        if not self.classes or domain != "mc":
+            return offsets, values
+        return offsets, values, Dataset(f"{path}/label", "<i4", (), TABLE_ROWS, "none")
 
 
 def _check_unique(kind: str, names: Sequence[str]) -> None:
@@ -274,6 +285,7 @@ class Layout:
                 raise SchemaError(f"names of {kind} hold no / and no leading dot: {parts}")
         for one in self.objects:
             _check_unique(f"features of {one.name}", one.features)
+            _check_unique(f"classes of {one.name}", one.classes)
             if not 1 <= one.most <= _MOST_OBJECTS or not one.features:
                 raise SchemaError(f"{one.name} has {one.most} objects of {one.features}")
         if self.objects and self.views:
@@ -293,21 +305,12 @@ class Layout:
         """Whether networks see the features: there are neither images nor objects."""
         return not (self.views or self.objects)
 
-    def object_datasets(self, domain: str) -> tuple[tuple[Dataset, Dataset], ...]:
-        """Of each collection where the objects of an event begin, (N + 1,), and their features."""
-        return tuple(
-            (
-                Dataset(f"{domain}/objects/{one.name}/offsets", "<i8"),
-                Dataset(
-                    f"{domain}/objects/{one.name}/values",
-                    "<f4",
-                    (len(one.features),),
-                    TABLE_ROWS,
-                    "none",
-                ),
-            )
-            for one in self.objects
-        )
+    def object_datasets(self, domain: str) -> tuple[tuple[Dataset, ...], ...]:
+        """Of each collection where the objects of an event begin, (N + 1,), and their features.
+
+        Behind these the class of each object of MC, if they are labelled.
+        """
+        return tuple(one.datasets(domain) for one in self.objects)
 
     def all_datasets(self, domain: str) -> tuple[Dataset, ...]:
         """Those of :meth:`datasets` and of :meth:`object_datasets`."""
@@ -323,8 +326,9 @@ class Layout:
         sizes: dict[str, int] = {}
         for domain in self.domains:
             sizes |= {column.path: rows[domain] for column in self.datasets(domain)}
-            for offsets, values in self.object_datasets(domain):
-                sizes |= {offsets.path: rows[domain] + 1, values.path: rows.get(values.path, 0)}
+            for offsets, values, *label in self.object_datasets(domain):
+                sizes[offsets.path] = rows[domain] + 1
+                sizes |= {one.path: rows.get(values.path, 0) for one in (values, *label)}
         return sizes
 
     def datasets(self, domain: str) -> tuple[Dataset, ...]:

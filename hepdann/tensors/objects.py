@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -33,23 +33,32 @@ class Jagged:
     Attributes:
         values: (objects, F) float32, event after event.
         start: (N + 1,) where the objects of each event begin; the last is their number.
+        numbers: (objects,) int32 by name, which are no features: ``label``, the class of an object
+            or -1, and ``place``, where it stood in the lists of its event.
+        listed: (N,) how long these lists were; ``None`` where nobody asks.
     """
 
     values: NDArray[np.float32]
     start: NDArray[np.int64]
+    numbers: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
+    listed: NDArray[np.int32] | None = None
 
     @classmethod
-    def of(cls, values: NDArray[np.float32], counts: NDArray[Any]) -> Self:
+    def of(
+        cls,
+        values: NDArray[np.float32],
+        counts: NDArray[Any],
+        numbers: Mapping[str, NDArray[np.int32]] = MappingProxyType({}),
+    ) -> Self:
         """From the number of objects of each event."""
-        start = np.zeros(len(counts) + 1, np.int64)
-        np.cumsum(counts, out=start[1:])
-        return cls(values, start)
+        return cls(values, np.append(0, np.cumsum(counts, dtype=np.int64)), numbers)
 
     @classmethod
     def join(cls, parts: Sequence[Jagged]) -> Self:
         """The events of several, at least one, one after the other."""
         counts = np.concatenate([part.counts for part in parts])
-        return cls.of(np.concatenate([part.values for part in parts]), counts)
+        numbers = {n: np.concatenate([p.numbers[n] for p in parts]) for n in parts[0].numbers}
+        return cls.of(np.concatenate([part.values for part in parts]), counts, numbers)
 
     def __len__(self) -> int:
         return len(self.start) - 1
@@ -62,23 +71,44 @@ class Jagged:
     def take(self, rows: slice | NDArray[Any]) -> Self:
         """Some events: a slice, a mask or indices."""
         chosen, start = picked(self.start, rows)
-        return type(self)(self.values[chosen], start)
+        numbers = {name: values[chosen] for name, values in self.numbers.items()}
+        listed = None if self.listed is None else self.listed[rows]
+        return type(self)(self.values[chosen], start, numbers, listed)
 
-    def pad(self, out: NDArray[np.float32]) -> NDArray[np.int64]:
+    @property
+    def _slots(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(objects,) which event each is of, and which of its objects it is."""
+        event = np.repeat(np.arange(len(self)), self.counts)
+        return event, np.arange(len(event)) - (self.start - self.start[0])[event]
+
+    def pad(
+        self, out: NDArray[np.float32], values: NDArray[Any] | None = None
+    ) -> NDArray[np.int64]:
         """Write the objects into ``out``, (N, most, F) and all zero.
+
+        Args:
+            out: is filled.
+            values: of each object, in the place of the features.
 
         Returns:
             (N,) how many of each event there was room for: the first ones.
         """
         most, counts = out.shape[1], self.counts
-        event = np.repeat(np.arange(len(self)), counts)
-        slot = np.arange(len(event)) - np.repeat(self.start[:-1] - self.start[0], counts)
-        values = self.values
+        event, slot = self._slots
+        values = self.values if values is None else values
         if len(counts) and counts.max() > most:
             inside = slot < most
             event, slot, values = event[inside], slot[inside], values[inside]
         out[event, slot] = values
         return np.minimum(counts, most)
+
+    def unpad(self, padded: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(objects, F) what :meth:`pad` wrote into (N, most, F); NaN where there was no room."""
+        event, slot = self._slots
+        inside = slot < padded.shape[1]
+        out = np.full((len(event), padded.shape[2]), np.nan, np.float32)
+        out[inside] = padded[event[inside], slot[inside]]
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +209,22 @@ class Objects(EventTable):
             at += one.width
         return out
 
+    def unlabelled(self) -> Self:
+        """Without the classes of objects, as of events that stand in for data."""
+        return replace(self, parts=tuple(replace(part, numbers={}) for part in self.parts))
+
+    def labelled(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Some rows as a training draws them: behind each the classes of its objects, or -1."""
+        taken = self.take(rows)
+        columns = [taken[:]]
+        for part, one in zip(taken.parts, self.collections, strict=True):
+            if one.classes:
+                room = np.full((len(taken), one.most, 1), -1, np.float32)
+                if "label" in part.numbers:
+                    part.pad(room, part.numbers["label"][:, None])
+                columns.append(room[..., 0])
+        return np.concatenate(columns, axis=1)
+
 
 class ObjectReader:
     """The objects of one domain with the features of their events, in a file that stays open.
@@ -242,23 +288,12 @@ def read_jagged(group: Any, first: int, last: int, path: Path) -> Jagged:
             where=f"{path}:{group.name.lstrip('/')}",
             mend="copy the file again from a good disk, or convert again",
         )
-    values = np.asarray(group["values"][int(start[0]) : int(start[-1])], np.float32)
-    return Jagged(values, start - start[0])
-
-
-def collections_of(file: Any, domain: str) -> tuple[Collection, ...]:
-    """What an open HDF5 file holds of objects in one domain."""
-    group = file[domain].get("objects")
-    if group is None:
-        return ()
-    return tuple(
-        Collection(
-            str(name),
-            tuple(str(feature) for feature in group[name].attrs["features"]),
-            int(group[name].attrs["most"]),
-        )
-        for name in group.attrs["names"]
-    )
+    span, numbers = slice(int(start[0]), int(start[-1])), dict[str, NDArray[np.int32]]()
+    if "label" in group:
+        label = numbers["label"] = np.asarray(group["label"][span], np.int32)
+        if ((label < -1) | (label >= len(group.attrs.get("classes", ())))).any():
+            raise SchemaError("a label is of no class", where=f"{path}:{group.name.lstrip('/')}")
+    return Jagged(np.asarray(group["values"][span], np.float32), start - start[0], numbers)
 
 
 def object_figures(

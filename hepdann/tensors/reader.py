@@ -19,8 +19,7 @@ from .arrays import TemporaryFile, write_arrays
 from .file import TensorFile
 from .hdf5.checksums import check_seal
 from .hdf5.chunks import check_codec, check_datasets, check_stamp, h5_open
-from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Dataset, Layout, differing
-from .objects import collections_of
+from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Collection, Dataset, Layout, differing
 from .source_and_target import Source, Target
 from .views import views_of
 
@@ -181,7 +180,8 @@ class Tensors(TensorFile):
                 where=other.path,
                 mend="convert both with the same settings (convert.images)",
             )
-        if self.objects != other.objects:
+        plain = [[replace(one, classes=()) for one in file.objects] for file in (self, other)]
+        if plain[0] != plain[1]:  # labels are MC's alone
             raise SchemaError(
                 f"objects differ from those of {self.path}",
                 where=other.path,
@@ -261,7 +261,7 @@ def _describe(path: Path, file: Any, stamp: Stamp | None) -> Tensors:
             has_truth=TRUTH in file,
             views=views_of(file, domains[0]),
             variations=tuple(file["mc/variations"]) if "mc/variations" in file else (),
-            objects=collections_of(file, domains[0]),
+            objects=_collections(file, domains[0]),
         )
     except SchemaError as error:
         raise ValueError(error.message) from error
@@ -298,6 +298,22 @@ def _names(values: Any) -> tuple[str, ...]:
     return names
 
 
+def _collections(file: Any, domain: str) -> tuple[Collection, ...]:
+    """What an open HDF5 file holds of objects in one domain."""
+    group = file[domain].get("objects")
+    if group is None:
+        return ()
+    return tuple(
+        Collection(
+            str(name),
+            tuple(str(feature) for feature in group[name].attrs["features"]),
+            int(group[name].attrs["most"]),
+            tuple(str(label) for label in group[name].attrs.get("classes", ())),
+        )
+        for name in group.attrs["names"]
+    )
+
+
 def _check_datasets(file: Any, layout: Layout, rows: Mapping[str, int]) -> None:
     """Whether the datasets of a layout are there, of the right type and shape, and named alike.
 
@@ -319,11 +335,12 @@ def _check_datasets(file: Any, layout: Layout, rows: Mapping[str, int]) -> None:
                     f"the {kind} of {domain} are not those of {layout.domains[0]}: "
                     f"{differing(expected, names)}"
                 )
-        if collections_of(file, domain) != layout.objects:
+        if _collections(file, domain) != layout.objects:
             raise ValueError(f"the objects of {domain} are not those of {layout.domains[0]}")
-        for offsets, values in layout.object_datasets(domain):
+        for offsets, values, *label in layout.object_datasets(domain):
             _check_dataset(file, offsets, rows[domain] + 1)
-            _check_dataset(file, values, len(file.get(values.path, ())))
+            for column in (values, *label):
+                _check_dataset(file, column, len(file.get(values.path, ())))
         transforms = {view.name: view.transforms for view in layout.views}
         for view in views_of(file, domain):  # another program may say nothing of transforms
             first = transforms.get(view.name)

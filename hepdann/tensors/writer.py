@@ -114,7 +114,7 @@ class TensorWriter:
         if set(capacity) != set(self.layout.domains):
             raise SchemaError(f"capacity is given for {[*capacity]}, samples for {[*samples]}")
         self._capacity, self._split = dict(capacity), split
-        self._rows = dict.fromkeys(self.layout.domains, 0)
+        self._rows, self._finished = dict.fromkeys(self.layout.domains, 0), False
         stored = (one for d in self.layout.domains for one in self.layout.all_datasets(d))
         self._columns = [column.compressed(compress) for column in stored]
         self._hashers = {c.path: TileHasher(c.chunk or TILE_ROWS) for c in self._columns}
@@ -123,7 +123,6 @@ class TensorWriter:
         self._temporary: Path | None = None
         self._store: ContiguousStore | None = None
         self._spool: ChunkSpool | None = None
-        self._finished = False
 
     def __enter__(self) -> Self:
         with writing(self.path), ExitStack() as stack:
@@ -179,10 +178,12 @@ class TensorWriter:
             for path, values in prepared.rows.items():
                 self._put(path, start, values)
             stored = self.layout.object_datasets(domain)
-            for one, (offsets, objects) in zip(self.layout.objects, stored, strict=True):
+            for one, (offsets, objects, *label) in zip(self.layout.objects, stored, strict=True):
                 part, begin = prepared.objects[one.name], self._rows.get(objects.path, 0)
                 self._put(offsets.path, start + 1, part.start[1:] + begin)
                 self._put(objects.path, begin, np.ascontiguousarray(part.values, "<f4"))
+                for column in label:
+                    self._put(column.path, begin, part.numbers["label"].astype("<i4"))
                 self._rows[objects.path] = begin + len(part.values)
         self._rows[domain] = stop
 
@@ -293,6 +294,8 @@ def _describe(
         for one in layout.objects:
             objects = file[domain]["objects"][one.name].attrs
             objects["features"], objects["most"] = _texts(one.features), one.most
+            if one.classes:
+                objects["classes"] = _texts(one.classes)
 
 
 def _imputed(impute: Sequence[float] | None, features: int, path: Path) -> NDArray[np.float64]:

@@ -58,4 +58,5 @@ def test_the_arguments_are_settings(files, tmp_path):
 def test_every_option_of_the_command_is_an_argument():
     options = {parameter.name for parameter in command.params} - {"config_file"}
     options -= {"cluster", "workers"}  # hepdann.cluster.on_cluster has them
+    options -= {"object_labels"}  # settings of objects
     assert options <= set(inspect.signature(hepdann.convert).parameters)

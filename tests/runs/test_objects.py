@@ -125,7 +125,9 @@ def test_networks_train_on_calibrated_objects_and_score_mc_so(run, files, tensor
     assert "_up" in " ".join(rows)
 
 
-def test_an_alignment_moves_the_features_of_objects_and_no_object(run, tensors, tmp_path):
+def test_an_alignment_moves_the_features_of_objects_and_no_object(
+    run, tensors, tmp_path, monkeypatch
+):
     model, data = open_run(run.folder).model, read_images(tensors, "data")
     mapped = model.alignments["quantile"].apply(data)
     np.testing.assert_array_equal(mapped.parts[0].start, data.parts[0].start)
@@ -145,6 +147,7 @@ def test_an_alignment_moves_the_features_of_objects_and_no_object(run, tensors, 
     np.testing.assert_allclose(stored.score("target", "quantile"), expected, atol=1e-5)
     np.testing.assert_array_equal(stored.events("target", "quantile").features, mapped.summed)
     assert "quantile" in json.loads((run.folder / "recommendation.json").read_text())["candidates"]
+    monkeypatch.setattr("hepdann.deploy.images._EVENTS", 20)
     made = export(run.folder, tmp_path / "model.onnx", method="quantile")
     assert made.agreement.largest < 1e-5
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from .summary import Accumulator
 from .tiles import Tiles, compiled
 
 _PLANES = "an unknown plane code is in no segment: cut it away, e.g. --cut 'planecode > 0'"
+_PLACE = ""  # which no branch is called
 _TILE_VALUES = 1 << 18  # features are filled, counted and laid out in pieces that a cache holds
 _FLOATS = np.dtype("<f4"), np.dtype(">f4")
 Shifted = Callable[[NDArray[np.uint64]], NDArray[np.float32]]
@@ -90,6 +91,10 @@ def _make_objects(
         values = lookup(name)
         if values.ndim:  # no constant
             columns[name] = values if plan.columns.is_list(name) else values[event]
+    listed = None
+    if plan.values:
+        listed = counts.astype(np.int32)
+        columns[_PLACE] = np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts)
     chosen: NDArray[Any] | None = None
     if plan.cut is not None:
         chosen = np.flatnonzero(plan.cut.condition(columns.__getitem__, len(event)))
@@ -112,7 +117,22 @@ def _make_objects(
     for number, feature in enumerate(plan.features):
         values[:, number], _ = _feature_values(feature, flat, columns, len(event))
     values[~np.isfinite(values)] = np.nan
-    return Jagged.of(values, counts), truncated
+    made = Jagged.of(values, counts, _numbers(plan, columns, len(event)))
+    return replace(made, listed=listed), truncated
+
+
+def _numbers(
+    plan: ObjectPlan, columns: Mapping[str, NDArray[Any]], size: int
+) -> dict[str, NDArray[np.int32]]:
+    """Class and place of each object, where a collection has classes."""
+    if not plan.values:
+        return {}
+    label = np.full(size, -1, np.int32)
+    if plan.label is not None:
+        given = plan.label.evaluate(columns.__getitem__, size)
+        for number, values in enumerate(plan.values):
+            label[np.isin(given, values)] = number
+    return {"label": label, "place": columns[_PLACE].astype(np.int32)}
 
 
 def _counts(plan: ObjectPlan, arrays: Mapping[str, Any], where: str) -> NDArray[np.int64]:

@@ -222,6 +222,8 @@ class ObjectPlan:
         descending: whether the largest is the first.
         columns: what the branches of the sample offer.
         lists: the lists that are read, with a number for each object.
+        label: whose values are classes; ``None`` where objects have none, as those of data.
+        values: of each class.
     """
 
     collection: Collection
@@ -231,6 +233,8 @@ class ObjectPlan:
     descending: bool
     columns: ObjectColumns
     lists: tuple[str, ...]
+    label: Expression | None = None
+    values: tuple[tuple[int, ...], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -246,7 +250,7 @@ class ObjectPlan:
     def expressions(self) -> tuple[Expression, ...]:
         """Everything that is computed of the lists."""
         features = (feature.expression for feature in self.features)
-        return (*features, *filter(None, (self.cut, self.sort)))
+        return (*features, *filter(None, (self.cut, self.sort, self.label)))
 
 
 def with_objects(inputs: Sequence[Input], config: ConversionConfig) -> ConversionConfig:
@@ -259,6 +263,8 @@ def with_objects(inputs: Sequence[Input], config: ConversionConfig) -> Conversio
     for name, settings in config.convert.objects.items():
         if settings.features is None:
             features = _lists_of(name, common(inputs), inputs[0].files[0])
+            if settings.label is not None:
+                features = [one for one in features if one != settings.label.branch]
             settings = settings.model_copy(update={"features": features})
         resolved[name] = settings
     convert = config.convert.model_copy(update={"objects": resolved})
@@ -299,7 +305,11 @@ def object_plans(entry: Input, convert: ConvertConfig) -> tuple[ObjectPlan, ...]
         ConfigError: an expression that does not fit the branches, or that reads no list.
     """
     columns = ObjectColumns(**vars(Columns.of(entry.files[0].branches)))
-    plans = [_plan(name, one, convert, columns) for name, one in convert.objects.items()]
+    simulated = entry.domain == "mc" and not entry.detector
+    plans = [
+        _plan(name, one, convert, columns, labelled=simulated)
+        for name, one in convert.objects.items()
+    ]
     for plan in plans:
         for expression in plan.expressions:
             columns.check(expression, entry.files[0])
@@ -315,7 +325,12 @@ def object_plans(entry: Input, convert: ConvertConfig) -> tuple[ObjectPlan, ...]
 
 
 def _plan(
-    name: str, settings: ObjectsConfig, convert: ConvertConfig, columns: ObjectColumns
+    name: str,
+    settings: ObjectsConfig,
+    convert: ConvertConfig,
+    columns: ObjectColumns,
+    *,
+    labelled: bool,
 ) -> ObjectPlan:
     def compiled(text: str | None, what: str) -> Expression | None:
         what = f"{what} of objects '{name}'"
@@ -327,12 +342,19 @@ def _plan(
         named = FeatureConfig(name=feature, missing=convert.missing)
         features.append(Feature(feature, expression, named))
     cut, sort = compiled(settings.cut, "cut"), compiled(settings.sort, "sort")
-    expressions = [*(feature.expression for feature in features), *filter(None, (cut, sort))]
+    label, values = None, dict[str, tuple[int, ...]]()
+    if settings.label is not None:
+        for one, given in settings.label.classes.items():
+            values[one] = (given,) if isinstance(given, int) else tuple(given)
+        label = compiled(settings.label.branch if labelled else None, "label")
+    expressions = [feature.expression for feature in features]
+    expressions += filter(None, (cut, sort, label))
     reads = dict.fromkeys(n for e in expressions for n in e.names if columns.is_list(n))
-    collection = Collection(name, tuple(settings.expressions), settings.max)
     return ObjectPlan(
-        collection, tuple(features), cut, sort, settings.descending, columns, tuple(reads)
-    )
+        Collection(name, tuple(settings.expressions), settings.max, tuple(values)),
+        tuple(features), cut, sort, settings.descending, columns, tuple(reads),
+        label, tuple(values.values()),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

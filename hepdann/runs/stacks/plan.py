@@ -144,6 +144,7 @@ def shape_of(
     views: tuple[ViewShape, ...] = (),
     nuisances: tuple[int, ...] = (),
     objects: tuple[ObjectShape, ...] = (),
+    object_classes: tuple[int, ...] = (),
 ) -> NetworkShape:
     """The networks of a stack."""
     first = plan.members[0]
@@ -168,6 +169,8 @@ def shape_of(
         nuisances=estimated,
         nuisance_head=tuple(train.nuisance_head) if estimated else (),
         objects=objects,
+        object_classes=object_classes,
+        object_weight=train.object_weight,
     )
 
 

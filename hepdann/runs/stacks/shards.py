@@ -32,7 +32,7 @@ from ...domains import (
 from ...domains.event_stream import Blocks
 from ...errors import ConfigError
 from ...evaluation import PeekObserver, oracle_source, truth_of
-from ...networks import NetworkShape
+from ...networks.shape import OF_OBJECTS, NetworkShape
 from ...registry import PARAMETRISED
 from ...tensors import Source, Target
 from ...training import StackTrainer, distributed
@@ -309,7 +309,11 @@ def shape_at(train: TrainConfig, domains: Domains, plan: StackPlan) -> NetworkSh
     views = () if images is None else view_shapes(images.views)
     nuisances = () if domains.nuisances is None else domains.nuisances.widths
     objects = object_shapes(domains.tensors.objects)
-    return shape_of(train, inputs, len(domains.source.classes), plan, views, nuisances, objects)
+    labels = tuple(len(one.classes) for one in domains.tensors.objects)
+    if not (any(labels) and train.object_weight and train.network in OF_OBJECTS):
+        labels = ()
+    classes = len(domains.source.classes)
+    return shape_of(train, inputs, classes, plan, views, nuisances, objects, labels)
 
 
 _MEANS = ("source-only", "dann", "dann-alternating", "dann-joint")  # of events, one by one

@@ -73,7 +73,7 @@ def examine(
         activations = _seen(network, phases, probe.held, adversary)
         figures = _domain_figures(network, phases, probe, activations)
         figures |= gradients(network, phases, _first(probe.held, _GRADIENT_EVENTS), adversary)
-        figures |= _feature_figures(activations.features)
+        figures |= _feature_figures(network.of_events(activations.features))
         with torch.no_grad():
             logits = network.label_logits(activations.features[..., : probe.held.size])
         known = torch.isfinite(probe.reach).any()
@@ -121,10 +121,11 @@ def _domain_figures(
     def ends(x: Tensor, size: int) -> Tensor:
         return torch.cat([x[..., :size], x[..., -size:]], dim=-1)
 
-    fit = network.features(probe.fit.x, weight=probe.fit.weight_sizes)
+    fit = network.of_events(network.features(probe.fit.x, weight=probe.fit.weight_sizes))
     is_target = torch.cat([torch.zeros(n), torch.ones(n)]).to(fit).expand(len(fit), -1)
     weight = torch.cat([probe.fit.weight[:, 0], probe.fit.weight[:, -1]], dim=-1)
-    scores = discriminant_scores(ends(fit, n), is_target, weight, ends(activations.features, m))
+    features = network.of_events(activations.features)
+    scores = discriminant_scores(ends(fit, n), is_target, weight, ends(features, m))
     figures = {
         "fresh_auc": weighted_auc(scores[:, :m], scores[:, m:], w_source, w_target),
         "auc_error": auc_error(w_source, w_target),
