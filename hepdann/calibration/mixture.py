@@ -8,6 +8,7 @@ alike mends the features by themselves, and not that.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,7 +30,7 @@ _MOST = 30_000  # events of each side
 _FINE = 128  # bins of a feature that the classifier of the score sees, and its ranks
 _POLYNOMIALS = 3  # Legendre polynomials of a score, and of the rank of a feature
 _JOINT = 2  # of the rank, beside a score and its square
-_FUNCTIONS = 300  # at most about so many are compared together
+_EVENTS = 40  # at least so many for each function, of those that are compared together
 _UNEXPLAINED = 0.05  # share of the difference from which something else differs too
 _TURNS = 3  # of the fit of fractions, on which the covariance depends
 _CONSTANT = 1e-8  # of the largest variance, below which a combination of functions is constant
@@ -90,8 +91,10 @@ def mixture_of(mapped: Source, mc: Source, target: Target, *, held: bool, seed: 
             ]
             for pair in bins
         ]
-    width = len(edges)
-    blocks = np.array_split(np.arange(width), 1 + 4 * width * len(mc.classes) // _FUNCTIONS)
+    width, further = len(edges), len(mc.classes) - 1
+    each = _POLYNOMIALS + 2 * _JOINT * further
+    room = min(len(sides[0]), len(target)) / _EVENTS - _POLYNOMIALS * further
+    blocks = np.array_split(np.arange(width), math.ceil(width * each / max(room, each)))
     total, excess, p_value = 0.0, np.zeros(2), 1.0
     for columns in blocks:
         last = np.maximum(1, [len(edges[column]) for column in columns])

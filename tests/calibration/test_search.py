@@ -11,7 +11,7 @@ from hepdann.alignment import QuantileMap
 from hepdann.calibration import calibrate, search
 from hepdann.calibration.mixture import mixture_of
 from hepdann.stats.figure import Figure
-from hepdann.tensors import Target
+from hepdann.tensors import Source, Target
 
 NAMES = ("pt", "mass")
 
@@ -152,3 +152,15 @@ def test_a_map_of_all_events_does_not_explain_a_shift_of_one_class(toys, scaled,
     mixture = mixture_of(mc.with_features(map_.apply(mc.features)), mc, data, held=True)
     assert mixture.explains == explains
     assert not mixture_of(mc, mc, data, held=False).explains
+
+
+def test_few_events_with_many_features_are_a_mixture_all_the_same():
+    """The covariance of more functions than events can tell makes every difference large."""
+    generator = np.random.default_rng(1)
+    common = {"weight": np.ones(400, np.float32), "split": np.zeros(400, np.uint8)}
+    ids = np.arange(800, dtype=np.uint64)
+    label = (np.arange(400) % 3).astype(np.int32)
+    x = generator.standard_normal((800, 20)).astype(np.float32) + np.tile(label, 2)[:, None]
+    mc = Source(x[:400], event_id=ids[:400], label=label, classes=("a", "b", "c"), **common)
+    data = Target(x[400:], event_id=ids[400:], **common)
+    assert mixture_of(mc, mc, data, held=True).p_value > 0.01
