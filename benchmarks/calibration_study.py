@@ -2,6 +2,7 @@
 
     python benchmarks/calibration_study.py --data DIR -o calibrated
     python benchmarks/calibration_study.py --data DIR -o calibrated --case "cosine 3" --seeds 0 1
+    python benchmarks/calibration_study.py --data DIR -o calibrated --choice  # beside plain train
     python benchmarks/calibration_study.py --data DIR --coverage 100      # toys of 2,500 events
     python benchmarks/calibration_study.py --data DIR --power 20          # one class that moves
     python benchmarks/calibration_study.py --data DIR --time 30000        # how long a fit takes
@@ -10,8 +11,9 @@
 the family that made the change (``known``), and with ``free`` alone; where no family made it, with
 all families and ``free``. Two networks of scikit-learn each are trained on the calibrated MC, on
 the MC as they are, and on labelled data (the oracle), and judged on 7,000 further changed jets by
-accuracy and AUC; the labels of these choose nothing. Each result is written as it comes, and read
-again by the next call.
+accuracy and AUC; the labels of these choose nothing. With ``--choice`` one ``hepdann.train`` with
+its default methods runs too, and its recommendation scores these jets. Each result is written as
+it comes, and read again by the next call.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -26,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from aleph_jets import FEATURES, Table, read, rotated, thinned
+from aleph_jets import FEATURES, Table, read, rotated, thinned, write_tensors
 from regret import Change, Deal, correlated, foreign, shift, signal_only
 
 NETWORKS, TOY = 2, 2_500
@@ -152,11 +155,28 @@ def measured(case: str, x: Table, label: Any, seed: int) -> dict[str, Any]:
     return row
 
 
+def choice(case: str, x: Table, label: Any, seed: int) -> dict[str, Any]:
+    """What a training with the default methods recommends for a deal, and what that reaches."""
+    import hepdann
+
+    change, _, shares = CASES[case]
+    source, target, (mc, data, rest) = sides(change, shares, x, label, SIZES, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        tensors = Path(folder, "tensors.h5")
+        pairs = (source.features, mc, label[mc]), (target.features, data, label[data])
+        write_tensors(tensors, *pairs, seed)
+        run = hepdann.train(tensors, output=Path(folder, "run"))
+        generator = np.random.default_rng([seed, 11])
+        score = run.predict(change(Deal(x[rest], label[rest], x[mc], generator)))[:, 1]
+        recommended = str(run.metrics["recommended"])
+    return {"verdict": recommended, "reached": reached(score, label[rest])}
+
+
 def show(rows: list[dict[str, Any]]) -> None:
     """Means and standard deviations over the seeds; paired to the oracle and to source-only."""
     print("| case | row | seeds | verdicts | AUC left | accuracy | less oracle | AUC less oracle "
           "| less source-only | signal % (truth) |\n" + "|---" * 10 + "|")  # fmt: skip
-    for case, name in [(c, n) for c in CASES for n in ("known", "free")]:
+    for case, name in [(c, n) for c in CASES for n in ("known", "free", "choice")]:
         group = [row for row in rows if row["case"] == case and name in row]
         if not group:
             continue
@@ -168,13 +188,15 @@ def show(rows: list[dict[str, Any]]) -> None:
             (own - figures["oracle"])[:, 1],
             (own - figures["source-only"])[:, 0],
         ]
-        signal = np.mean([row[name]["signal"][0] for row in group])
-        truth = np.mean([row[name]["truth"] for row in group])
         said = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
-        left = np.mean([row[name]["left"] for row in group])
         apart = " | ".join(f"{c.mean():+.4f} ± {c.std():.4f}" for c in cells)
-        print(f"| {case} | {name} | {len(group)} | {said} | {left:.3f} | {own[:, 0].mean():.4f} "
-              f"| {apart} | {100 * signal:.1f} ({100 * truth:.1f}) |")  # fmt: skip
+        left = signal = ""
+        if name != "choice":
+            left = f"{np.mean([row[name]['left'] for row in group]):.3f}"
+            shares = [100 * np.array([*r[name]["signal"][:1], r[name]["truth"]]) for r in group]
+            signal = "{:.1f} ({:.1f})".format(*np.mean(shares, axis=0))
+        print(f"| {case} | {name} | {len(group)} | {said} | {left} | {own[:, 0].mean():.4f} "
+              f"| {apart} | {signal} |")  # fmt: skip
 
 
 def coverage(x: Table, label: Any, toys: int) -> None:
@@ -256,6 +278,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("calibrated"))
     parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)), help="of the deal")
+    parser.add_argument("--choice", action="store_true", help="also train the default methods")
     parser.add_argument("--coverage", type=int, default=0, metavar="TOYS")
     parser.add_argument("--power", type=int, default=0, metavar="TOYS")
     parser.add_argument("--time", type=int, default=0, metavar="EVENTS")
@@ -279,7 +302,11 @@ def main() -> None:
         path = given.output / f"{case.replace(' ', '_').replace('%', 'percent')}-{seed}.json"
         if not path.exists():
             path.write_text(json.dumps(measured(case, x, label, seed), indent=1))
-        rows.append(json.loads(path.read_text()))
+        row = json.loads(path.read_text())
+        if given.choice and "choice" not in row:
+            row["choice"] = choice(case, x, label, seed)
+            path.write_text(json.dumps(row, indent=1))
+        rows.append(row)
     show(rows)
 
 

@@ -26,7 +26,7 @@ from hepdann import methods, shifts
 from hepdann.config import Config, load_config, override
 from hepdann.domains import prepare, resident
 from hepdann.evaluation import open_truth, oracle_source
-from hepdann.inference import classify
+from hepdann.inference.passes import classify
 from hepdann.readers import convert
 from hepdann.runs.stacks.plan import group, resolve, settings_of, shape_of
 from hepdann.stats import accuracy, auc

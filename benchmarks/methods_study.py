@@ -29,7 +29,7 @@ from hepdann import methods, shifts
 from hepdann.config import Config, load_config, override
 from hepdann.domains import DomainEvents, Domains, auxiliary_sources, prepare, resident
 from hepdann.evaluation import oracle_source, truth_of
-from hepdann.inference import classify
+from hepdann.inference.passes import classify
 from hepdann.readers import convert
 from hepdann.runs.preparation import auxiliary_shifts
 from hepdann.runs.stacks.plan import group, resolve, settings_of, shape_of

@@ -129,7 +129,7 @@ def elsewhere(model: Model, file: Tensors) -> Model:
         pixels = torch.from_numpy(read_hits(file, domain, train[:: len(train) // 1024])[:])
         events.append(pixels.T.unsqueeze(0).expand(network.members, -1, -1))
     network.collect_statistics(*events)
-    return replace(model, parts={"source-only": replace(part, network=network)})
+    return replace(model, parts={"source-only": replace(part, weights=network.arrays())})
 
 
 def _signal(taken: NDArray[Any], label: NDArray[Any]) -> NDArray[np.float64]:

@@ -27,8 +27,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from hepdann import methods
 from hepdann.domains.image_stream import resident_images
 from hepdann.networks import NetworkShape, get
-from hepdann.networks.images.views import Autocast
 from hepdann.networks.layers import reverse_gradient
+from hepdann.networks.shape import Autocast
 from hepdann.tensors import Pixels, Source, Target
 from hepdann.training import Member, Settings, StackTrainer
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import shutil
+import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ from .errors import RunError
 _FARMS = {"htcondor": ("HTCondorCluster", "condor_submit"), "slurm": ("SLURMCluster", "sbatch")}
 _ASK = 0.2  # seconds between two questions whether to stop
 _LOOK = 2.0  # the same of a task on a worker, for which each is a message
+_REFILL = 20.0  # seconds between two looks whether jobs are gone that worked
 _CURRENT: ContextVar[Cluster | None] = ContextVar("cluster", default=None)
 
 
@@ -81,17 +83,30 @@ def on_cluster(address: str, workers: int | None = None) -> Iterator[Cluster]:
         if own is not None:
             own.close()
         raise RunError(f"cannot be used ({error})", where=f"--cluster {address}") from error
+    ended = threading.Event()
+    if address in _FARMS:
+        # a result that is lost with its worker is waited for by the thread that asked for it
+        refill = threading.Thread(target=_refill, args=(own, count, ended), daemon=True)
+        refill.start()
     token = _CURRENT.set(Cluster(client, max(count, 1)))
     try:
         cluster = current()
         assert cluster is not None
         yield cluster
     finally:
+        ended.set()
         _CURRENT.reset(token)
         for one in (client, own):
             if one is not None:
                 with suppress(TimeoutError, OSError):
                     one.close()
+
+
+def _refill(farm: Any, jobs: int, ended: threading.Event) -> None:
+    """Submit jobs in the place of those that worked and are gone, as at the end of their time."""
+    while not ended.wait(_REFILL):
+        with suppress(RuntimeError):  # it ends just now
+            farm.scale(jobs=jobs)
 
 
 @dataclass(eq=False)

@@ -25,7 +25,6 @@ from .errors import HepdannError, ReadError, RunError
 if TYPE_CHECKING:
     from PIL.Image import Image
     from pydantic import TypeAdapter, ValidationError
-    from torch import Tensor
 
 Stamp = tuple[int, ...]
 Kind = TypeVar("Kind")
@@ -204,9 +203,11 @@ def read_rows(
 
 
 def read_tensors(
-    path: Path, *, mend: str = _ANEW, values: bool = True
-) -> tuple[dict[str, str], dict[str, Tensor]]:
+    path: Path, *, mend: str = _ANEW, values: bool = True, framework: str = "pt"
+) -> tuple[dict[str, str], dict[str, Any]]:
     """What a safetensors file holds: the texts of its header, and its tensors unless not wanted.
+
+    These are tensors of torch, or arrays of the framework "numpy".
 
     Raises:
         RunError: missing, not a regular file, or damaged.
@@ -215,7 +216,7 @@ def read_tensors(
 
     regular_file(path, RunError, mend=_REGULAR)
     try:
-        with safe_open(path, framework="pt" if values else "numpy") as file:
+        with safe_open(path, framework=framework if values else "numpy") as file:
             header = file.metadata() or {}
             keys = file.keys() if values else ()
             return header, {key: file.get_tensor(key) for key in keys}

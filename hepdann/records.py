@@ -15,7 +15,7 @@ Figures = dict[str, Number]
 class Stored(BaseModel):
     """What is read from a file; a text is no number there."""
 
-    model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=())
+    model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=(), defer_build=True)
 
     def to_json(self) -> dict[str, Any]:
         """What stands in the file, keys that have no type included."""

@@ -210,6 +210,18 @@ def suggestion(
     return f"did you mean '{near}'?" if quoted else f"did you mean {near}?"
 
 
+def method_of(name: str) -> tuple[str, str]:
+    """The alignment ("" for none) and the method of ``alignment+method``."""
+    before, _, last = name.rpartition("+")
+    return "" if before in CALIBRATED else before, last
+
+
+def calibration_of(name: str) -> str:
+    """The calibration of the MC that ``calibrated`` and ``calibrated+method`` train on, or ""."""
+    first = name.partition("+")[0]
+    return first if first in CALIBRATED else ""
+
+
 def _in(module: str, *names: str) -> dict[str, str]:
     """Constants of a module, called like the names that they are registered by."""
     return {name: f"{module}:{name.replace('-', '_').upper()}" for name in names}

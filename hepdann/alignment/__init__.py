@@ -14,6 +14,7 @@ from .affine import AffineMap
 from .base import Alignment, Mapper
 from .fraction import FractionEstimate, estimate_fractions, reweighted, source_fractions
 from .linear import GaussianTransport, LinearMap, Moments
+from .objects import ObjectMap
 from .quantile import QuantileMap
 from .registry import Chain, Kind, from_dict, get, names, register
 from .sliced import SlicedTransport
@@ -28,6 +29,7 @@ __all__ = [
     "LinearMap",
     "Mapper",
     "Moments",
+    "ObjectMap",
     "QuantileMap",
     "SlicedTransport",
     "estimate_fractions",

@@ -19,36 +19,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.adam import adam
 
+from .affine import AdversaryOptions
+
 _SLOPE = 0.2
 _HIDDEN = 64, 64  # widths of the critic
 _PENALTY = 0.3  # γ of γ/2 · mean |∇D|², on both sides
 _SMALLEST = 1e-12
 _CHUNK = 200  # steps whose batches are drawn at a time
-
-
-@dataclass(frozen=True)
-class AdversaryOptions:
-    """How the game is played.
-
-    Attributes:
-        steps: of the critic and of the map, in turn.
-        batch_size: events of each side a step, drawn with replacement.
-        learning_rate: of Adam(.5, .99); it falls as a cosine over the second half.
-        ema: decay of the average of the map, which is the result.
-        residual: hidden units of an additional non-linear part, 0 for none.
-        noise: random numbers of an event that this part is given too.
-        wasserstein: the critic of a WGAN, whose |∇D| is drawn to 1 with γ (arXiv:1704.00028).
-        critic_steps: for each step of the map.
-    """
-
-    steps: int = 1200
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    ema: float = 0.995
-    residual: int = 0
-    noise: int = 0
-    wasserstein: bool = False
-    critic_steps: int = 1
 
 
 @dataclass(frozen=True, eq=False)

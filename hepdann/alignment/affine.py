@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -11,8 +12,30 @@ from ..tensors.source_and_target import Target
 from .linear import LinearMap, conjugate
 from .standard import both_sides, unit_weight
 
-if TYPE_CHECKING:
-    from .adversary import AdversaryOptions
+
+@dataclass(frozen=True)
+class AdversaryOptions:
+    """How the game is played.
+
+    Attributes:
+        steps: of the critic and of the map, in turn.
+        batch_size: events of each side a step, drawn with replacement.
+        learning_rate: of Adam(.5, .99); it falls as a cosine over the second half.
+        ema: decay of the average of the map, which is the result.
+        residual: hidden units of an additional non-linear part, 0 for none.
+        noise: random numbers of an event that this part is given too.
+        wasserstein: the critic of a WGAN, whose |∇D| is drawn to 1 with γ (arXiv:1704.00028).
+        critic_steps: for each step of the map.
+    """
+
+    steps: int = 1200
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    ema: float = 0.995
+    residual: int = 0
+    noise: int = 0
+    wasserstein: bool = False
+    critic_steps: int = 1
 
 
 class AffineMap(LinearMap):
@@ -44,7 +67,7 @@ class AffineMap(LinearMap):
             members: games, side by side.
             options: of the games; by default those of DESIGN 6.3.
         """
-        from .adversary import AdversaryOptions, fit_stack
+        from .adversary import fit_stack
 
         of_target, of_source, active = both_sides(target, source)
         stack = fit_stack(

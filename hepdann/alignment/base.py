@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SchemaError
-from ..tensors.source_and_target import Target
-
-Events = TypeVar("Events", bound=Target)
+from ..tensors.source_and_target import Events, Target
 
 
 class Alignment(Protocol):
@@ -23,8 +20,8 @@ class Alignment(Protocol):
         """The name for :func:`hepdann.alignment.get`."""
         ...
 
-    def apply(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Map target features (N, F), NaN passing, to (N, F) float32."""
+    def apply(self, x: Any) -> Any:
+        """Map target features (N, F), NaN passing, to (N, F) float32; or objects to objects."""
         ...
 
     def to_dict(self) -> dict[str, Any]:

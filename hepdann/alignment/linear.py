@@ -79,6 +79,7 @@ class Moments(ArrayMap):
     """
 
     name: ClassVar[str] = "moments"
+    by_feature: ClassVar[bool] = True
     summary: ClassVar[str] = "mean and width of each feature"
 
     factor: Floats

@@ -34,6 +34,7 @@ class QuantileMap:
 
     name: ClassVar[str] = "quantile"
     summary: ClassVar[str] = "the whole distribution of each feature"
+    by_feature: ClassVar[bool] = True
 
     target: tuple[Floats, ...]
     source: tuple[Floats, ...]

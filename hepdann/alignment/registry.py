@@ -13,6 +13,7 @@ from ..errors import ConfigError
 from ..registry import ALIGNMENTS
 from ..tensors.source_and_target import Target
 from .base import Alignment, Mapper
+from .objects import ObjectMap
 
 _Mapper = TypeVar("_Mapper", bound=Mapper)
 
@@ -59,6 +60,11 @@ class Kind:
         """One line for help and reports."""
         return "; then ".join(_mapper(part).summary for part in self.name.split("+"))
 
+    @property
+    def by_feature(self) -> bool:
+        """Whether it maps every feature by itself, so that it can map those of objects."""
+        return all(getattr(_mapper(part), "by_feature", False) for part in self.name.split("+"))
+
     def fit(self, target: Target, source: Target, *, seed: int = 0) -> Alignment:
         """Fit on events; no label is read.
 
@@ -103,6 +109,8 @@ def from_dict(stored: Mapping[str, Any]) -> Alignment:
     Raises:
         ConfigError: a map of that name is not known here.
     """
+    if "tables" in stored:
+        return ObjectMap(tuple(from_dict(one) for one in stored["tables"]))
     if "maps" in stored:
         return Chain(tuple(from_dict(one) for one in stored["maps"]))
     return _mapper(stored["map"]).from_dict(stored)

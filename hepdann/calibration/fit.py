@@ -195,9 +195,8 @@ class Problem:
             rows = np.flatnonzero(self._label == number)
             weight = self._weight[rows]
             if weight.sum() > 0:
-                parts[:, rows] = fraction * _parts(response[:, rows], weight)
-        event = np.unique(self._ids, return_inverse=True)[1]
-        summed = np.stack([np.bincount(event, row) for row in parts])
+                parts[:, rows] = fraction * centred(response[:, rows], weight)
+        summed = of_events(parts, self._ids)
         return np.asarray(total + summed @ summed.T)
 
     def informed(
@@ -222,14 +221,21 @@ class Problem:
         return moved, shares, np.asarray(covariance - gain @ covariance[at])
 
 
-def _parts(response: Floats, weight: Floats) -> Floats:
+def centred(response: Floats, weight: Floats) -> Floats:
+    """What each of n rows adds to the weighted means of (K, n) responses, less these means."""
     share = weight / weight.sum()
     return np.asarray((response - (response @ share)[:, None]) * share)
 
 
+def of_events(parts: Floats, event_id: NDArray[np.uint64]) -> Floats:
+    """(K, n) parts of rows, summed over the rows of each event: (K, events)."""
+    event = np.unique(event_id, return_inverse=True)[1]
+    return np.stack([np.bincount(event, row) for row in parts])
+
+
 def spread(response: Floats, weight: Floats) -> Floats:
     """Covariance (K, K) of the weighted means of (K, n) responses of independent events."""
-    parts = _parts(response, weight)
+    parts = centred(response, weight)
     return np.asarray(parts @ parts.T)
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import accumulate, pairwise
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tensors import Source, Target
+from ..tensors import Objects, Source, Target
 from .fitted_map import FittedMap
 from .free import FreeMap
 from .free_fit import fit_free
-from .objects import ObjectSource, ObjectTarget, table_by_table, tables
+from .objects import ObjectSource, ObjectTarget
 
 Floats = NDArray[np.float64]
 
@@ -41,11 +41,12 @@ class FreeObjects(FittedMap):
         sizes = accumulate((len(one.flat()) if one else 0 for one in self.maps), initial=0)
         spans = list(pairwise(sizes))
 
-        def change(number: int, table: Floats) -> Floats:
-            one = self.maps[number]
-            return table if one is None else one.apply(table, theta[slice(*spans[number])], seed)
+        def change(number: int, table: NDArray[np.float32]) -> NDArray[Any]:
+            one, part = self.maps[number], theta[slice(*spans[number])]
+            return table if one is None else one.apply(table.astype(np.float64), part, seed)
 
-        return table_by_table(x, change)
+        assert isinstance(x, Objects)
+        return x.mapped(change)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON has it."""
@@ -74,23 +75,14 @@ def fit_free_objects(
     """
     maps: list[FreeMap | None] = []
     variations = [np.zeros(0)]
-    for (rows, event), (data, _) in zip(_rows(mc), _rows(target), strict=True):
-        if not (rows["features"].size and data["features"].size):
+    plain = Source(**{f.name: getattr(mc, f.name) for f in fields(Source)})
+    data = Target(**{f.name: getattr(target, f.name) for f in fields(Target)})
+    pairs = zip(mc.objects.as_events(plain), target.objects.as_events(data), strict=True)
+    for source, of_data in pairs:
+        if not (source.features.size and of_data.features.size):
             maps.append(None)
             continue
-        source = Source(**rows, label=mc.label[event], classes=mc.classes)
-        fitted, _, variation = fit_free(source, Target(**data), seed=seed, **options)
+        fitted, _, variation = fit_free(source, of_data, seed=seed, **options)
         maps.append(fitted)
         variations.append(variation)
     return FreeObjects(maps=tuple(maps)), np.concatenate(variations)
-
-
-def _rows(events: ObjectTarget) -> list[tuple[dict[str, Any], NDArray[np.intp]]]:
-    """The rows of each table as events of their own, and the number of the event of each."""
-    made = []
-    counts = [np.ones(len(events), np.int64), *(part.counts for part in events.objects.parts)]
-    for table, count in zip(tables(events.objects), counts, strict=True):
-        event = np.repeat(np.arange(len(events)), count)
-        rows = {name: getattr(events, name)[event] for name in ("weight", "event_id", "split")}
-        made.append((rows | {"features": table}, event))
-    return made

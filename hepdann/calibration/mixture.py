@@ -1,8 +1,9 @@
-"""Whether data are a mixture of the classes of MC: template fits of a score and of each feature.
+"""Whether calibrated MC explain the data: means of a score, of features, and of both together.
 
-Where data and MC differ by their class fractions alone, the templates of the classes fit the data
-in every histogram. A class that MC lack, or a shift of one class, moves the fractions that are
-fitted, and leaves the shapes wrong.
+Where calibrated MC and data differ by their class fractions alone, every mean over the data is that
+over the classes, at the best fractions. A class that MC lack, or a shift of one class, moves the
+fractions that are fitted, and leaves features wrong at a value of the score. A map of all events
+alike mends the features by themselves, and not that.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.polynomial.legendre import legvander
 from numpy.typing import NDArray
 
 from ..alignment.base import drawn
@@ -19,25 +21,28 @@ from ..stats.granularity import common_granularity
 from ..stats.reweighting import bin_edges, binned, boosted_trees, one_thread
 from ..stats.two_sample import SIGNIFICANT
 from ..tensors import Source, Target
+from .fit import centred, of_events
 
 Floats = NDArray[np.float64]
-Bins = NDArray[np.intp]
 
 _MOST = 30_000  # events of each side
-_BINS = 20  # of a histogram, of equally many events
-_FINE = 128  # bins of a feature that the classifier of the score sees
-_UNEXPLAINED = 0.2  # share of the difference from which fractions are not what differs
-_TURNS = 3  # of the template fit, whose variances depend on the fractions
+_FINE = 128  # bins of a feature that the classifier of the score sees, and its ranks
+_POLYNOMIALS = 3  # Legendre polynomials of a score, and of the rank of a feature
+_JOINT = 2  # of the rank, beside a score and its square
+_FUNCTIONS = 300  # at most about so many are compared together
+_UNEXPLAINED = 0.05  # share of the difference from which something else differs too
+_TURNS = 3  # of the fit of fractions, on which the covariance depends
+_CONSTANT = 1e-8  # of the largest variance, below which a combination of functions is constant
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """How well other class fractions explain what is different in the data.
+    """How well a map and class fractions explain what is different in the data.
 
     Attributes:
-        left: share of the difference that they leave: χ² less its degrees of freedom, summed over
-            the histograms, at the best fractions of each over that at the fractions of MC.
-        p_value: of the histogram that fits worst, times their number.
+        left: share of the difference that they leave: χ² less its degrees of freedom, over that of
+            MC as they are.
+        p_value: of what they leave.
     """
 
     left: float
@@ -45,71 +50,99 @@ class Mixture:
 
     @property
     def explains(self) -> bool:
-        """Whether the data are such a mixture, as far as can be seen."""
+        """Whether nothing else differs, as far as can be seen."""
         return self.p_value >= SIGNIFICANT or self.left <= _UNEXPLAINED
 
 
-def mixture_of(mc: Source, target: Target, *, seed: int = 0) -> Mixture:
-    """Fit the templates of the classes to the data: a score of each class, and each feature.
+def mixture_of(mapped: Source, mc: Source, target: Target, *, held: bool, seed: int = 0) -> Mixture:
+    """Compare means over calibrated MC, and over MC as they are, with those over the data.
 
-    The score is that of boosted trees, of either half of the events by the MC of the other.
+    The functions are Legendre polynomials of a score of each class, of the rank of each feature,
+    and products of both; their differences are combined with their covariance (Hotelling's T²). The
+    score is that of boosted trees, of either half of the events by the MC of the other.
 
     Args:
-        mc: labelled events, as a calibration maps them, at the fractions of MC.
+        mapped: labelled events as a calibration maps them, at its class fractions.
+        mc: the same events as they are.
         target: the data; no label of them is read.
+        held: keep these class fractions, in place of the best ones.
         seed: of halves, trees and dither.
     """
     from scipy.special import chdtrc
 
     generator = np.random.default_rng([seed, 0xF8])
-    mc, target = drawn(mc, _MOST, generator), drawn(target, _MOST, generator)
-    x, y, _ = common_granularity(mc.features, target.features, generator)
-    fine = bin_edges(x, _FINE)
-    bins = [binned(side, fine) for side in (x, y)]
+    target = drawn(target, _MOST, generator)
+    # the same rows of both
+    sides = [drawn(side, _MOST, np.random.default_rng([seed, 0xF9])) for side in (mapped, mc)]
+    pairs = [common_granularity(side.features, target.features, generator)[:2] for side in sides]
+    edges = bin_edges(pairs[0][0], _FINE)
+    bins = [[binned(table, edges) for table in pair] for pair in pairs]
     make = partial(boosted_trees, seed, iterations=50, learning_rate=0.12, smallest=40)
     with one_thread():
-        halved = Partition.of(mc, len(target), bins[0], make, generator)
-        scores = [halved.probabilities(b, h) for b, h in zip(bins, halved.halves, strict=True)]
-    both = [np.concatenate([s[:, 1:], z], axis=1) for s, z in zip(scores, (x, y), strict=True)]
-    edges = bin_edges(np.concatenate(both), _BINS)
-    columns = [binned(side, edges).astype(np.intp).T for side in both]
-    classes = np.unique(mc.label)
-    share = np.array([mc.weight[mc.label == c].sum(dtype=np.float64) for c in classes])
-    excess, p_value, count = np.zeros(2), 1.0, 0
-    for ours, theirs, inner in zip(*columns, edges, strict=True):
-        size = len(inner) + 1
-        if size <= len(classes):
-            continue
-        templates = [_histogram(ours, mc, mc.label == c, size) for c in classes]
-        chi2 = _fitted(share / share.sum(), templates, _histogram(theirs, target, None, size))
-        excess += chi2 - (size - 1, size - len(classes))
-        p_value, count = min(p_value, float(chdtrc(size - len(classes), chi2[1]))), count + 1
-    return Mixture(float(excess[1] / max(excess[0], 1.0)), min(1.0, count * p_value))
+        trees = Partition.of(sides[0], len(target), bins[0][0], make, generator)
+        scores = [
+            [
+                trees.probabilities(b, half)[:, 1:]
+                for b, half in zip(pair, trees.halves, strict=True)
+            ]
+            for pair in bins
+        ]
+    width = len(edges)
+    blocks = np.array_split(np.arange(width), 1 + 4 * width * len(mc.classes) // _FUNCTIONS)
+    excess, p_value = np.zeros(2), 1.0
+    for columns in blocks:
+        last = np.maximum(1, [len(edges[column]) for column in columns])
+        for n, side in enumerate(sides):
+            values = [
+                _functions(score, 2 * b[:, columns] / last - 1)
+                for score, b in zip(scores[n], bins[n], strict=True)
+            ]
+            chi2, freedom = _compared(values[0], side, values[1], target, held=held or n == 1)
+            excess[n] += chi2 - freedom
+            if n == 0:
+                p_value = min(p_value, len(blocks) * float(chdtrc(freedom, chi2)))
+    return Mixture(float(excess[0] / max(excess[1], 1.0)), p_value)
 
 
-def _histogram(bins: Bins, events: Target, rows: NDArray[np.bool_] | None, size: int) -> Floats:
-    """(2, size) shares of the weight in each bin, and variances; rows of an event go together."""
-    inside = slice(None) if rows is None else rows
-    weight = np.asarray(events.weight[inside], dtype=np.float64)
-    event = np.unique(events.event_id[inside], return_inverse=True)[1]
-    cell, where = np.unique(event * size + bins[inside], return_inverse=True)
-    summed = np.bincount(where, weight)
-    made = [np.bincount(cell % size, summed**power, size) for power in (1, 2)]
-    return np.asarray(np.stack(made) / weight.sum() ** np.array([[1], [2]]))
+def _functions(score: Floats, rank: Floats) -> Floats:
+    """(N, K) functions of scores (N, C - 1) and of ranks (N, F) between -1 and 1."""
+    alone = [legvander(z, _POLYNOMIALS)[..., 1:] for z in (2 * score - 1, rank)]
+    powers = np.stack([score, score**2], axis=-1)
+    both = np.einsum("ncp,nfj->ncpfj", powers, alone[1][..., :_JOINT])
+    return np.concatenate([z.reshape(len(score), -1) for z in (*alone, both)], axis=1)
 
 
-def _fitted(fractions: Floats, templates: list[Floats], data: Floats) -> Floats:
-    """(2,) χ² of the templates at these fractions, and at the best ones."""
-    shape, variance = np.stack(templates, axis=1)
+def _compared(
+    ours: Floats, mc: Source, theirs: Floats, target: Target, *, held: bool
+) -> tuple[float, int]:
+    """χ² of the means at the fractions of MC, or at the best ones, and degrees of freedom."""
+    weight = np.asarray(mc.weight, dtype=np.float64)
+    rows = [mc.label == c for c in np.unique(mc.label)]
+    share = np.array([weight[row].sum() for row in rows]) / weight.sum()
+    moments = [_moments(ours[row], weight[row], mc.event_id[row]) for row in rows]
+    mean, covariance = (np.stack(part) for part in zip(*moments, strict=True))
+    goal, spread = _moments(theirs, np.asarray(target.weight, np.float64), target.event_id)
 
-    def chi2(value: Floats) -> tuple[float, Floats]:
-        inverse = np.maximum(data[1] + value**2 @ variance, 1e-15) ** -0.5
-        return float(np.sum((data[0] - value @ shape) ** 2 * inverse**2)), inverse
+    def whitened(share: Floats) -> Floats:
+        """What makes the differences at these fractions independent, of unit variance."""
+        total = spread + np.tensordot(share**2, covariance, 1)
+        unit = np.sqrt(np.maximum(np.diag(total), 1e-300))
+        values, vectors = np.linalg.eigh(total / np.outer(unit, unit))
+        varies = values > _CONSTANT * values[-1]
+        return np.asarray((vectors[:, varies] / np.sqrt(values[varies])).T / unit)
 
-    first, root = chi2(fractions)
-    best = first
-    for _ in range(_TURNS):
-        apart = (shape[1:] - shape[0]) * root
-        rest = np.linalg.lstsq(apart.T, (data[0] - shape[0]) * root, rcond=None)[0]
-        best, root = chi2(np.array([1 - rest.sum(), *rest]))
-    return np.array([first, best])
+    root = whitened(share)
+    for _ in range(0 if held else _TURNS):
+        rest = np.linalg.lstsq(root @ (mean[1:] - mean[0]).T, root @ (goal - mean[0]))[0]
+        rest = np.clip(rest, 0.0, 1.0)
+        rest /= max(1.0, rest.sum())
+        share = np.array([1 - rest.sum(), *rest])
+        root = whitened(share)
+    left = root @ (goal - share @ mean)
+    return float(left @ left), max(1, len(left) - (0 if held else len(rows) - 1))
+
+
+def _moments(values: Floats, weight: Floats, event_id: NDArray[np.uint64]) -> tuple[Floats, Floats]:
+    """Weighted means of functions (N, K), and their covariance; rows of an event go together."""
+    parts = of_events(centred(values.T, weight), event_id)
+    return weight @ values / weight.sum(), parts @ parts.T

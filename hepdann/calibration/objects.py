@@ -6,7 +6,7 @@ They are fitted to the distributions of what sums an event up, and act on the ob
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate, pairwise
@@ -52,7 +52,7 @@ class ObjectTarget(Target):
         features = figures(objects).astype(np.float32)
         return cls(**vars(events) | {"features": features, "objects": objects})
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
+    def take(self, rows: slice | NDArray[Any]) -> Self:
         """The events at ``rows``, with their objects."""
         return replace(super().take(rows), objects=self.objects.take(rows))
 
@@ -117,34 +117,20 @@ class ObjectDetector(Detector):
 
     def apply(self, x: Any, theta: Floats, seed: int) -> Any:
         """Map objects."""
-        spans = list(pairwise(accumulate((t.shape[1] for t in tables(x)), initial=0)))
+        assert isinstance(x, Objects)
+        spans = list(pairwise(accumulate((t.shape[1] for t in x.tables), initial=0)))
 
-        def change(number: int, table: Floats) -> Floats:
+        def change(number: int, table: NDArray[np.float32]) -> Floats:
             columns = slice(*spans[number])
             wide = np.zeros((len(table), len(self.sigma)))
             wide[:, columns] = table
             return Detector.apply(self, wide, theta, seed)[:, columns]
 
-        return table_by_table(x, change)
+        return x.mapped(change)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON has it."""
         return super().to_dict() | {"kind": f"{_KIND}{self.kind}"}
-
-
-def tables(x: Objects) -> list[NDArray[np.float32]]:
-    """The features of the events, and of the objects of each collection."""
-    return [x.features, *(part.values for part in x.parts)]
-
-
-def table_by_table(x: Objects, change: Callable[[int, Floats], Floats]) -> Objects:
-    """The objects with every table changed, given its number."""
-    features, *values = (
-        change(number, table.astype(np.float64)).astype(np.float32)
-        for number, table in enumerate(tables(x))
-    )
-    parts = tuple(replace(p, values=v) for p, v in zip(x.parts, values, strict=True))
-    return replace(x, features=features, parts=parts)
 
 
 def object_families(objects: Objects) -> tuple[str, ...]:
@@ -185,7 +171,7 @@ def object_family(text: str, objects: Objects, names: Sequence[str]) -> Family:
     count = Counter([*names, *(feature for _, feature in plain)])
     full = (*names, *(f if count[f] == 1 else f"{one}.{f}" for one, f in plain))
     sigma = [np.nanstd(t.astype(np.float64), axis=0) if len(t) else 0 * t.sum(0)
-             for t in tables(objects)]  # fmt: skip
+             for t in objects.tables]  # fmt: skip
     usable = [n for n in shifts.names() if not shifts.registry.lookup(n).images]
     known = {name: partial(_shift, name, objects) for name in usable}
     made = parsed(text, full, np.nan_to_num(np.concatenate(sigma)), known)

@@ -102,8 +102,9 @@ class Calibration:
         return bool(np.any(apart > errors * np.maximum(self.fraction_error, 1e-9)))
 
     def mixture(self, mc: Source, target: Target) -> Mixture:
-        """Whether data are calibrated MC with other class fractions."""
-        return mixture_of(self.mapped(mc), target, seed=self.seed)
+        """Whether data are calibrated MC, at its fractions if they were held, or at any."""
+        held = self.fit is not None and self.fit.held
+        return mixture_of(self.calibrated(mc), mc, target, held=held, seed=self.seed)
 
     def parametrised(self, mc: Source, seed: int | None = None) -> Source:
         """Calibrated MC, each event at parameters of its own, which are a further feature.
@@ -225,8 +226,8 @@ class CalibrationReport:
         after: the same with the calibrated MC.
         held: the fractions were held: as asked, or since a flexible map and fractions are not
             both identified.
-        mixture: whether class fractions that were fitted are what differs; ``None`` where they are
-            held, or hardly differ from those of MC.
+        mixture: whether map and class fractions are all that differs; ``None`` where the fractions
+            that are fitted without a map hardly differ from those of MC, or are held.
         shown: the map of figures: that which was chosen, or where that is the identity and
             families were asked for, the nearest of theirs.
         profiles: of the parameters of that map.
@@ -268,7 +269,8 @@ class CalibrationReport:
         """The verdict in plain words."""
         left = f"AUC {self.after.value:.3f} ± {self.after.error:.3f}"
         name = self.calibration.name
-        why = ": a class that MC lack, or a shift of one class, looks like other class fractions"
+        like = "a map of all events" if self.held else "other class fractions"
+        why = f": a class that MC lack, or a shift of one class, looks like {like}"
         if name == "none":
             if self._hidden:
                 what = why[2:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from .fit import FamilyFit, explored, finite, fit_from, problems_of
 from .fitted_map import FittedMap
 from .free_fit import fit_free
 from .free_objects import fit_free_objects
+from .mixture import Mixture
 from .objects import ObjectSource, ObjectTarget, figures, inputs_of, object_families, object_family
 from .refiner import fit_refiner
 from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
@@ -31,7 +33,7 @@ _HOPELESS = 30.0  # times the smallest distance, from which a family is followed
 _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
 _SIGMAS = 4.0  # from which fractions that are estimated of raw data are looked into,
 _BEHIND = 2.0  # and of those that are estimated behind the free map, from which they are taken
-_SUSPECT = 2.0  # errors of fractions, beside no map, from which it is asked what they hide
+_SUSPECT = 2.0  # errors of fractions, beside no map, from which it is asked what else differs
 _AGAIN = 3  # further searches for a free map where the first leaves a part,
 _ALONG = 120  # and the random directions that they look along
 _BEYOND = 1.5  # of the way to those of raw data, at most
@@ -54,8 +56,9 @@ def calibrate(
     Maps are fitted on the training splits. A classifier, trained and judged on the other events,
     says how well calibrated MC and data are still distinguished. Of the families that leave an AUC
     within .02 of the least, or within its error, that with the fewest parameters is chosen; the
-    identity has none. Where its class fractions moved and do not explain the data, the next one
-    whose fractions do is taken, if there is one. No label of the data takes part.
+    identity has none. Where the fractions that belong to the identity moved, the first of these is
+    taken whose map and fractions explain the data, if there is one. No label of the data takes
+    part.
 
     Args:
         mc: labelled events.
@@ -88,9 +91,18 @@ def calibrate(
     def judged(fit: FamilyFit) -> Figure:
         return separation(calibration(fit).calibrated(mc_judge), judge, seed=seed)
 
+    @cache
+    def mixture(fit: FamilyFit) -> Mixture:
+        return calibration(fit).mixture(mc, target)
+
     before = separation(mc_judge, judge, seed=seed)
     options = [(fit, judged(fit)) for fit in (identity, *fits)]
-    settled = any(f.value <= max(_SETTLED, 0.5 + 2 * f.error) for _, f in options)
+    # fractions that moved may not be what differs, but hide something that a map mends, or none
+    suspect = calibration(identity).moved(_SUSPECT)
+    settled = any(
+        f.value <= max(_SETTLED, 0.5 + 2 * f.error) and (not suspect or mixture(fit).explains)
+        for fit, f in options
+    )
     if "free" in wanted and (families is not None or not settled):
         options.append(search.free(judged, before))
     if "refiner" in wanted:
@@ -98,11 +110,11 @@ def calibrate(
     least = min(max(figure.value, 0.5) for _, figure in options)
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
     near.sort(key=lambda o: (len(o[0].theta), o[0].distance))
-    (chosen, after), mixture = near[0], None
-    if calibration(chosen).moved(3.0 if len(chosen.theta) else _SUSPECT) and not chosen.held:
-        # fractions that are not what differs hide something, which a further map may mend
-        rigid = [(*o, calibration(o[0]).mixture(mc, target)) for o in near if not o[0].held]
-        chosen, after, mixture = next((one for one in rigid if one[2].explains), rigid[0])
+    chosen, after = near[0]
+    hides = None
+    if verdict(before, after) != "not closed" and (suspect or calibration(chosen).moved()):
+        chosen, after = next((o for o in near if mixture(o[0]).explains), near[0])
+        hides = mixture(chosen)
     candidates = [
         Candidate(f.family.name, len(f.theta), f.distance, figure, parameters_of(f))
         for f, figure in options
@@ -113,7 +125,7 @@ def calibrate(
     if families is not None and not len(chosen.theta):
         shown = min((fit for fit, _ in options[1:]), key=lambda fit: fit.distance, default=chosen)
     best, drawn = calibration(chosen), (calibration(shown), search.profiles(shown))
-    return CalibrationReport(best, tuple(candidates), before, after, chosen.held, mixture, *drawn)
+    return CalibrationReport(best, tuple(candidates), before, after, chosen.held, hides, *drawn)
 
 
 class _Search:

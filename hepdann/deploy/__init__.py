@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from .check import Agreement
-from .exporting import Exported, export
-from .features import Input
-from .frameworks import Framework
+from typing import TYPE_CHECKING
+
+from ..lazy import getter
 from .templates import pyhf_workspace, write_histograms, write_workspace
+
+if TYPE_CHECKING:
+    from .check import Agreement
+    from .exporting import Exported, export
+    from .features import Input
+    from .frameworks import Framework
 
 __all__ = [
     "Agreement", "Exported", "Framework", "Input", "export", "pyhf_workspace",
     "write_histograms", "write_workspace",
 ]  # fmt: skip
+
+_EXPORT = {"Agreement": "check", "Exported": "exporting", "Framework": "frameworks"}
+_EXPORT |= {"Input": "features", "export": "exporting"}
+__getattr__ = getter(__name__, _EXPORT)

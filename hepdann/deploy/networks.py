@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from ..errors import RunError
-from ..networks import AdversarialNetwork, ObjectNorm, ObjectsNetwork, ViewsNetwork
+from ..inference import Part
+from ..networks import ObjectNorm, ObjectsNetwork, ViewsNetwork
+from ..networks.perceptron import Linear, extractor_layers, head_layers
 from ..networks.registry import CopiedExtractor, Copies
 from .graph import Graph, Value
 from .objects import ObjectInputs, add_objects
@@ -35,11 +37,7 @@ _ACTIVATIONS: dict[str, Callable[[Graph, Value], Value]] = {
 
 
 def add_member(
-    graph: Graph,
-    network: AdversarialNetwork,
-    member: int,
-    domain: int,
-    x: Value | Images | ObjectInputs,
+    graph: Graph, part: Part, member: int, domain: int, x: Value | Images | ObjectInputs
 ) -> Value:
     """Class scores (N, C) of one member, of scaled features (N, F), images, or scaled objects.
 
@@ -48,88 +46,60 @@ def add_member(
     Raises:
         RunError: the network has a layer that this export does not know.
     """
-    if network.shape.network:
-        logits = _modules(graph, network, member, domain, x)
+    shape = part.shape
+    if shape.network:
+        extractor, label_head = part.network.extractor, part.network.label_head
+        assert isinstance(extractor, CopiedExtractor)
+        y = add_module(graph, extractor.member(member, domain), x)
+        if isinstance(label_head, Copies):
+            logits = add_module(graph, label_head.member(member), y)
+            if shape.classes == 2:  # which share one logit
+                logits = graph.concat([graph.mul(logits, -1.0), logits])
+        else:
+            logits = _head(graph, part, member, y)
     else:
         assert isinstance(x, Value)
-        logits = _perceptron(graph, network, member, domain, x)
-    classes = network.shape.classes
-    if classes == 1:
+        logits = _head(graph, part, member, _extractor(graph, part, member, domain, x))
+    if shape.classes == 1:
         return logits
     # two classes share one logit, of which the last layer here gives both signs
     return (
         graph.unary("Sigmoid", logits)
-        if classes == 2
+        if shape.classes == 2
         else graph.add_node("Softmax", [logits], logits.shape, axis=1)
     )
 
 
-def _modules(
-    graph: Graph,
-    network: AdversarialNetwork,
-    member: int,
-    domain: int,
-    x: Value | Images | ObjectInputs,
-) -> Value:
-    assert isinstance(network.extractor, CopiedExtractor)
-    y = add_module(graph, network.extractor.member(member, domain), x)
-    if not isinstance(network.label_head, Copies):
-        state = {name: _array(value) for name, value in network.state_dict().items()}
-        return _head(graph, network, member, state, y)
-    logits = add_module(graph, network.label_head.member(member), y)
-    both = network.shape.classes == 2  # which share one logit
-    return graph.concat([graph.mul(logits, -1.0), logits]) if both else logits
+def _extractor(graph: Graph, part: Part, member: int, domain: int, x: Value) -> Value:
+    act, weights = _ACTIVATIONS[part.shape.activation], _doubles(part)
+    for number, layer in enumerate(extractor_layers(part.shape, weights, domain)):
+        y = _linear(graph, x, layer, member)
+        if part.shape.normalisation == "layer":
+            norm = (weights[f"extractor.norm.{number}.{key}"] for key in ("weight", "bias"))
+            y = _layer_norm(graph, y, *(values[member, :, 0] for values in norm))
+        x = _residual(graph, x, act(graph, y), residual=part.shape.residual)
+    return x
 
 
-def _perceptron(
-    graph: Graph, network: AdversarialNetwork, member: int, domain: int, x: Value
-) -> Value:
-    state = {name: _array(value) for name, value in network.state_dict().items()}
-    shape = network.shape
-    act = _ACTIVATIONS[shape.activation]
-    row = domain * (shape.domains - 1)
-    for layer in range(len(shape.extractor)):
-        weight, bias = _linear(state, f"extractor.linear.{layer}", member)
-        norm = {
-            key: state[f"extractor.norm.{layer}.{key}"]
-            for key in ("mean", "variance", "weight", "bias")
-            if f"extractor.norm.{layer}.{key}" in state
-        }
-        if "mean" in norm:  # batch normalisation is a part of the layer
-            scale = norm["weight"][member, :, 0] / np.sqrt(norm["variance"][row, member] + _EPSILON)
-            shift = norm["bias"][member, :, 0] - norm["mean"][row, member] * scale
-            weight, bias = weight * scale, bias * scale + shift
-        y = graph.gemm(x, weight, bias)
-        if norm and "mean" not in norm:
-            y = _layer_norm(graph, y, norm["weight"][member, :, 0], norm["bias"][member, :, 0])
-        x = _residual(graph, x, act(graph, y), residual=shape.residual)
-    return _head(graph, network, member, state, x)
-
-
-def _head(
-    graph: Graph, network: AdversarialNetwork, member: int, state: dict[str, Floats], x: Value
-) -> Value:
-    shape = network.shape
-    act = _ACTIVATIONS[shape.activation]
-    for layer in range(len(shape.label_head)):
-        y = act(graph, graph.gemm(x, *_linear(state, f"label_head.{2 * layer}", member)))
-        x = _residual(graph, x, y, residual=shape.residual)
-    weight, bias = _linear(state, f"label_head.{2 * len(shape.label_head)}", member)
-    return _last_layer(graph, x, weight, bias, shape.classes)
-
-
-def _last_layer(graph: Graph, x: Value, weight: Floats, bias: Floats, classes: int) -> Value:
+def _head(graph: Graph, part: Part, member: int, x: Value) -> Value:
     """The logits; of two classes, which share one, its negative and itself."""
-    if classes == 2:
-        weight, bias = np.concatenate([-weight, weight], axis=1), np.concatenate([-bias, bias])
-    return graph.gemm(x, weight, bias)
+    shape = part.shape
+    *layers, (weight, bias) = head_layers("label_head", _doubles(part), len(shape.label_head))
+    for layer in layers:
+        y = _ACTIVATIONS[shape.activation](graph, _linear(graph, x, layer, member))
+        x = _residual(graph, x, y, residual=shape.residual)
+    if shape.classes == 2:
+        weight, bias = (np.concatenate([-values, values], axis=1) for values in (weight, bias))
+    return _linear(graph, x, (weight, bias), member)
 
 
-def _linear(state: dict[str, Floats], name: str, member: int) -> tuple[Floats, Floats]:
-    """Weights (in, out) and bias (out,)."""
-    weight = state[f"{name}.weight"][member].T
-    bias = state.get(f"{name}.bias")
-    return weight, np.zeros(weight.shape[1]) if bias is None else bias[member, :, 0]
+def _doubles(part: Part) -> dict[str, Floats]:
+    return {name: np.asarray(values, np.float64) for name, values in part.weights.items()}
+
+
+def _linear(graph: Graph, x: Value, layer: Linear, member: int) -> Value:
+    weight, bias = layer
+    return graph.gemm(x, weight[member].T, bias[member])
 
 
 def _layer_norm(graph: Graph, x: Value, weight: Floats, bias: Floats) -> Value:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any
 
 from torch import nn
 
+from ..alignment import ObjectMap
 from ..domains import Scaling
 from ..errors import RunError
 from ..networks import DeepSet
 from .features import Features
 from .graph import Graph, Value
+from .maps import add_alignment
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,21 @@ class ObjectInputs:
         )
         flat = self.flat and scale(scaling.columns(0, number), self.flat)
         return replace(self, flat=flat, parts=parts)
+
+    def mapped(self, graph: Graph, one: ObjectMap) -> ObjectInputs:
+        """The same as an alignment leaves them, the objects one after the other."""
+        flat, parts = self.flat and add_alignment(graph, one.maps[0], self.flat), []
+        for number, part in enumerate(self.parts, start=1):
+            shape = part.values.shape
+            rows, back = ((-1, shape[1]), shape[1:]), ((-1, *shape), shape)
+            values, known = (_reshaped(graph, x, *rows) for x in (part.values, part.known))
+            made = add_alignment(graph, one.maps[number], Features(values, known))
+            parts.append(Features(_reshaped(graph, made.values, *back), part.known))
+        return replace(self, flat=flat, parts=tuple(parts))
+
+
+def _reshaped(graph: Graph, x: Value, sizes: Sequence[int], shape: tuple[int, ...]) -> Value:
+    return graph.add_node("Reshape", [x, graph.integers(sizes)], shape)
 
 
 def add_objects(

@@ -7,7 +7,7 @@ from functools import reduce
 
 import numpy as np
 
-from ..alignment import Moments
+from ..alignment import Alignment, Moments, ObjectMap
 from ..calibration import Calibration, Detector, with_parameter
 from ..calibration.families import Chain
 from ..domains import Scaling
@@ -32,7 +32,7 @@ class Scorer:
 
     def __init__(self, graph: Graph, events: Features | Images | ObjectInputs) -> None:
         self.graph, self.events = graph, events
-        self._aligned: dict[int, Features] = {}
+        self._aligned: dict[int, Features | ObjectInputs] = {}
 
     def add(self, step: Step) -> Value:
         """Class scores (N, C): the mean over the members, and over the folds of a run in folds."""
@@ -50,8 +50,8 @@ class Scorer:
             return self._combined(step)
         x = self._scaled(step)
         members = [
-            add_member(self.graph, step.network, k, step.statistics, x)
-            for k in range(step.network.members)
+            add_member(self.graph, step.part, k, step.statistics, x)
+            for k in range(len(step.part.seeds))
         ]
         if step.correction is None:
             return members
@@ -63,16 +63,9 @@ class Scorer:
         if isinstance(features, tuple):  # pixels are neither mapped nor scaled
             return features
         if step.mapped is not None:
-            if isinstance(features, ObjectInputs):
-                raise RunError(
-                    "MC passes a calibration of objects, which is not exported", mend=_MEND
-                )
             key = id(step.mapped)
             if key not in self._aligned:
-                mapped = step.mapped
-                if isinstance(mapped, Calibration):
-                    mapped = _scaled_and_moved(mapped, features.values.width)
-                self._aligned[key] = add_alignment(self.graph, mapped, features)
+                self._aligned[key] = self._mapped(step.mapped, features)
             features = self._aligned[key]
         scaling = step.scaling
         assert scaling is not None
@@ -83,6 +76,18 @@ class Scorer:
         scaled = self.scale(scaling.without_parameter(), features)
         last = with_parameter(np.zeros((1, scaled.width), np.float32), step.parameter)[0]
         return self.graph.gemm(scaled, np.eye(scaled.width, len(last)), last)
+
+    def _mapped(
+        self, mapped: Alignment | Calibration, events: Features | ObjectInputs
+    ) -> Features | ObjectInputs:
+        if isinstance(events, ObjectInputs):
+            if not isinstance(mapped, ObjectMap):
+                what = "MC passes a calibration of objects, which is not exported"
+                raise RunError(what, mend=_MEND)
+            return events.mapped(self.graph, mapped)
+        if isinstance(mapped, Calibration):
+            mapped = _scaled_and_moved(mapped, events.values.width)
+        return add_alignment(self.graph, mapped, events)
 
     def scale(self, scaling: Scaling, features: Features) -> Value:
         """Scaled, with the imputed value where there is none."""

@@ -163,6 +163,15 @@ class Domains:
             return self.blocks[0].n_train
         return len(self.source.part("train"))
 
+    @property
+    def objects(self) -> tuple[Objects, Objects] | None:
+        """Those of source and target; ``None`` where events have none."""
+        images = self.images
+        if images is None or not isinstance(images.source, Objects):
+            return None
+        assert isinstance(images.target, Objects)
+        return images.source, images.target
+
     def inputs(self, domain: str) -> NDArray[np.float32] | EventImages:
         """What networks see of the events of "source" or "target", row by row."""
         if self.images is not None:

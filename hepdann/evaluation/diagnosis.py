@@ -282,7 +282,7 @@ def verdict(diagnosis: Diagnosis) -> tuple[str, str]:
         )
     kind, sentence = _removable(differ, figures, differing, moved, diagnosis.closures, left)
     if not diagnosis.alignable:
-        mend = "images and objects have no such map; compare dann with source-only"
+        mend = "networks do not see these sums; compare the methods with source-only"
         return kind, f"{sentence}: {mend}."
     mend = "move the threshold, or align" if kind == "threshold" else "align before adapting"
     return kind, f"{sentence}: {mend}."

@@ -9,15 +9,14 @@ scores.mean, scores.spread, scores.domain
 
 from .cross_fit import NO_FOLD, CrossFit
 from .model import BASE, PRIOR, InputColumns, Model, prior_corrected
-from .passes import Inputs, classify
 from .prediction import PredictedFile, Prediction, predict
 from .predictor import Predictor, known_events, open_predictor
-from .steps import Branch, Combination, FoldMean, Mixture, Part, Scores, Step, corrected
+from .steps import Branch, Combination, FoldMean, Inputs, Mixture, Part, Scores, Step, corrected
 from .stored_model import load_model, save_model
 
 __all__ = [
     "BASE", "NO_FOLD", "PRIOR", "Branch", "Combination", "CrossFit", "FoldMean", "InputColumns",
     "Inputs", "Mixture", "Model", "Part", "PredictedFile", "Prediction", "Predictor", "Scores",
-    "Step", "classify", "corrected", "known_events", "load_model", "open_predictor", "predict",
+    "Step", "corrected", "known_events", "load_model", "open_predictor", "predict",
     "prior_corrected", "save_model",
 ]  # fmt: skip

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..networks import ObjectShape, ViewShape
+from ..networks.shape import ObjectShape, ViewShape
 from ..tensors import fold_of
 from .model import InputColumns, Model
-from .passes import Inputs
-from .steps import FoldMean, Scores
+from .steps import FoldMean, Inputs, Scores
 
 NO_FOLD = 255  # of an event that no fold was trained on: all folds score it
 
@@ -61,6 +61,15 @@ class CrossFit:
     def inputs(self) -> int:
         """Numbers that a network sees of an event."""
         return self.models[0].inputs
+
+    @property
+    def compiled(self) -> bool:
+        """Whether compiled code scores all of its networks."""
+        return self.models[0].compiled
+
+    def on(self, device: str) -> Self:
+        """The same, with the networks on a device of torch."""
+        return replace(self, models=tuple(model.on(device) for model in self.models))
 
     def folds_of(
         self, event_id: NDArray[np.uint64], known: NDArray[np.uint64]

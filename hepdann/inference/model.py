@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from ..alignment import Alignment
 from ..calibration import Calibration
-from ..domains import Scaling
+from ..domains.events import Scaling
 from ..errors import RunError
-from ..methods import calibration_of, method_of
-from ..networks import ObjectShape, ViewShape
-from ..registry import PARAMETRISED
+from ..networks.shape import ObjectShape, ViewShape
+from ..registry import PARAMETRISED, calibration_of, method_of
 from ..tensors import Collection, Objects, Tensors
 from ..tensors.arrays import column_names, columns, numbers
-from .passes import Inputs
-from .steps import Branch, Combination, Mixture, Part, Scores
+from .steps import Branch, Combination, Inputs, Mixture, Part, Scores
 
 DOMAINS = {"source": 0, "target": 1}
 BASE = "source-only"  # its networks score what an alignment maps
@@ -94,6 +92,15 @@ class Model:
         mixed = [name for name in self.mixtures if name != PRIOR]
         return (*first, *aligned, *middle, *mixed, *last)
 
+    @property
+    def compiled(self) -> bool:
+        """Whether compiled code scores all of its networks."""
+        return all(part.compiled for part in self.parts.values())
+
+    def on(self, device: str) -> Self:
+        """The same, with the networks on a device of torch."""
+        return replace(self, parts={n: replace(p, device=device) for n, p in self.parts.items()})
+
     def adapts(self, method: str) -> bool:
         """Whether the method scores the target by the target's own statistics."""
         if method in self.mixtures:
@@ -146,7 +153,7 @@ class Model:
         return Branch(
             mapped=self._alignment(method) if target else calibration,
             scaling=None if self.views else scaling,
-            network=part.network,
+            part=part,
             statistics=part.target_domain if target else 0,
             correction=self.correction if target and method in self.alignments else None,
             parameter=errors * target if aware else None,

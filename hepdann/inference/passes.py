@@ -7,20 +7,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..domains import Scaling
-from ..errors import ConfigError
-from ..networks import AdversarialNetwork, Perceptrons
-from ..networks.images.views import Autocast
-from ..tensors import EventImages
+from ..networks import AdversarialNetwork
+from ..networks.perceptron import Perceptrons, compilable
 from ..training import threads
+from .steps import Inputs
 
-Inputs = NDArray[np.float32] | EventImages
 Statistics = int | torch.Tensor  # 0 source or 1 target; or (K,) of these
 _ROWS = 8_192  # events of a block, at most
 _BYTES = 64 << 20  # of its inputs
@@ -33,7 +30,6 @@ def predict(
     statistics: Statistics,
     *,
     domain: bool = True,
-    compiled: Perceptrons | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Class probabilities (K, N, C) and domain scores (K, N) of events; near 1 is target.
 
@@ -43,11 +39,11 @@ def predict(
         scaling: of the features, or of rows with objects; ``None`` for pixels.
         statistics: the domain whose normalisation statistics apply.
         domain: whether domain scores are computed; else they are (K, 0).
-        compiled: the network for compiled code, where a caller keeps it.
     """
-    compiled = compiled or Perceptrons.of(network, statistics, domain=domain)
-    if compiled is not None and scaling is not None and isinstance(inputs, np.ndarray):
-        return compiled(inputs, scaling.table)
+    if isinstance(inputs, np.ndarray) and scaling and next(network.parameters()).is_cpu:
+        shape, weights = network.shape, network.arrays()
+        if compilable(shape, weights):
+            return Perceptrons(shape, weights, statistics, domain=domain)(inputs, scaling.table)
     scores = np.empty((network.members, len(inputs), network.shape.classes), np.float32)
     targets = np.empty((len(scores), len(inputs) if domain else 0), np.float32)
 
@@ -137,39 +133,3 @@ def _tensor(
         return torch.from_numpy(block).to(first.device, first.dtype).T.unsqueeze(0)
     scaled = np.ascontiguousarray(scaling.apply(block).T)
     return torch.from_numpy(scaled).to(first.device, first.dtype).unsqueeze(0)
-
-
-def choose_device(name: str, workers: int, *, where: str) -> str:
-    """The device that is used: ``auto`` is a CUDA device that works, and never MPS.
-
-    Raises:
-        ConfigError: there is no such device here, or several processes would share it.
-    """
-    mend = "use auto or cpu"
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() and workers == 1 else "cpu"
-    if name == "cpu":
-        return name
-    backends = {"cuda": torch.cuda, "mps": torch.backends.mps}
-    if name not in backends or not backends[name].is_available():
-        raise ConfigError(f"torch sees no {name} device here", where=where, mend=mend)
-    if workers > 1:
-        what = f"workers share processors, not a {name} device"
-        raise ConfigError(what, where=where, mend=mend)
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        what = f"torch cannot use the {name} device: {error}"
-        raise ConfigError(what, where=where, mend=mend) from error
-    return name
-
-
-def choose_autocast(name: Autocast | Literal["auto"], device: str) -> Autocast:
-    """The precision of a network of images: ``auto`` is bf16 where the device multiplies it."""
-    if name != "auto":
-        return name
-    if device == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "none"
-    older: dict[str, bool] = {}
-    known = getattr(torch.cpu, "get_capabilities", lambda: older)()
-    return "bf16" if device == "cpu" and known.get("amx_bf16") else "none"

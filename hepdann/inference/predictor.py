@@ -16,8 +16,7 @@ from ..store.reading import read_metrics
 from ..store.scores.reader import open_scores
 from .cross_fit import CrossFit
 from .model import InputColumns, Model
-from .passes import Inputs
-from .steps import Scores, Step
+from .steps import Inputs, Scores, Step
 from .stored_model import load_model
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..compiled import function
@@ -22,8 +21,8 @@ from ..store.reading import read_metrics
 from ..store.training_record import TrainingRecord
 from ..tensors import EventImages, Objects
 from .cross_fit import NO_FOLD, CrossFit
+from .devices import choose_device
 from .model import Model, collections_of
-from .passes import choose_device
 from .predictor import known_events
 from .row_files import IDENTITY
 from .steps import Branch, Combination, Scores
@@ -78,14 +77,11 @@ class RowScorer:
         if self.method not in self._model.methods:
             known = ", ".join(self._model.methods)
             raise RunError(f"has no method '{self.method}'", where=folder, mend=f"it has {known}")
-        device = choose_device(device, 1, where="--device")
+        self._torch = not self._model.compiled
+        if self._torch or device != "auto":  # compiled code is as fast as a device that is fed
+            self._model = self._model.on(choose_device(device, 1, where="--device"))
         self._known = known_events(folder, self._model)
         self._made: dict[tuple[str, float], Branch | Combination] = {}
-        models = self._model.models if isinstance(self._model, CrossFit) else (self._model,)
-        if device != "cpu":
-            for model in models:
-                for part in model.parts.values():
-                    part.network.to(device)
         plain = [_PLAIN.sub("_", name) for name in self._model.classes]
         distinct = len(set(plain)) == len(plain)
         self.scores = [f"score_{n}" if distinct else f"score_{i}" for i, n in enumerate(plain)]
@@ -106,7 +102,7 @@ class RowScorer:
     def in_threads(self) -> bool:
         """Whether several threads may score at a time; only perceptrons may be shared."""
         model = self._model.models[0] if isinstance(self._model, CrossFit) else self._model
-        return not any(part.network.shape.network for part in model.parts.values())
+        return not any(part.shape.network for part in model.parts.values())
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -158,8 +154,10 @@ class RowScorer:
 
     def score(self, rows: Rows, *, identified: bool) -> Scored:
         """The columns of some rows."""
-        if self.in_threads and torch.get_num_threads() > 1:  # of this thread; there are others
-            torch.set_num_threads(1)
+        if self.in_threads and self._torch:
+            import torch
+
+            torch.set_num_threads(1)  # of this thread; there are others
         n = len(rows.event_id)
         columns: dict[str, NDArray[Any]] = {
             name: np.full(n, np.nan, np.float32) for name in self._real_columns

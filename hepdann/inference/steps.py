@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..alignment import Alignment
 from ..calibration import Calibration, with_parameter
-from ..domains import Scaling
-from ..networks import AdversarialNetwork, NetworkShape, Perceptrons
-from ..tensors import Objects
-from .passes import Inputs, feature_layer, predict
+from ..domains.events import Scaling
+from ..networks.perceptron import Perceptrons, Weights, compilable
+from ..networks.shape import NetworkShape
+from ..tensors import EventImages, Objects
+
+if TYPE_CHECKING:
+    from ..networks import AdversarialNetwork
+
+Inputs = NDArray[np.float32] | EventImages
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,23 +55,34 @@ class Part:
     """The members of one method.
 
     Attributes:
+        weights: averaged, and the statistics of the domains, as ``AdversarialNetwork.arrays``.
         target_domain: whose statistics score the target, 0 source or 1 target.
+        device: of torch, unless compiled code scores them.
     """
 
-    network: AdversarialNetwork
+    shape: NetworkShape
+    weights: Weights
     target_domain: int
     lambda_: tuple[float, ...]
     seeds: tuple[int, ...]
+    device: str = "cpu"
 
+    @cached_property
+    def network(self) -> AdversarialNetwork:
+        """Torch's networks, one a seed; many that only score need none."""
+        import torch
 
-def network_of(
-    shape: NetworkShape, seeds: Sequence[int], state: dict[str, torch.Tensor]
-) -> AdversarialNetwork:
-    """Networks with these weights, fixed, one a seed."""
-    dtype = next(iter(state.values())).dtype
-    network = AdversarialNetwork(shape, seeds).to(dtype)
-    network.load_state_dict(state)
-    return network.eval()
+        from ..networks import AdversarialNetwork
+
+        state = {name: torch.from_numpy(values) for name, values in self.weights.items()}
+        network = AdversarialNetwork(self.shape, self.seeds).to(next(iter(state.values())).dtype)
+        network.load_state_dict(state)
+        return network.eval().to(self.device)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether compiled code scores them."""
+        return self.device == "cpu" and compilable(self.shape, self.weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +100,7 @@ class Branch:
 
     mapped: Alignment | Calibration | None
     scaling: Scaling | None
-    network: AdversarialNetwork
+    part: Part
     statistics: int
     correction: tuple[float, ...] | None
     parameter: float | None = None
@@ -101,29 +117,39 @@ class Branch:
     def _predict(
         self, inputs: Inputs, *, domain: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        if domain not in self._compiled:
-            self._compiled[domain] = Perceptrons.of(self.network, self.statistics, domain=domain)
-        scores, targets = predict(
-            self.network, self._inputs(inputs), self.scaling, self.statistics,
-            domain=domain, compiled=self._compiled[domain],
-        )  # fmt: skip
+        part, inputs = self.part, self._inputs(inputs)
+        if self.scaling is not None and isinstance(inputs, np.ndarray) and part.compiled:
+            if domain not in self._compiled:
+                self._compiled[domain] = Perceptrons(
+                    part.shape, part.weights, self.statistics, domain=domain
+                )
+            scores, targets = self._compiled[domain](inputs, self.scaling.table)
+        else:
+            from .passes import predict
+
+            scores, targets = predict(
+                part.network, inputs, self.scaling, self.statistics, domain=domain
+            )
         return corrected(scores, self.correction), targets
 
     @cached_property
-    def _compiled(self) -> dict[bool, Perceptrons | None]:
+    def _compiled(self) -> dict[bool, Perceptrons]:
         return {}
 
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first member."""
-        return feature_layer(self.network, self._inputs(inputs), self.scaling, self.statistics)
+        from .passes import feature_layer
+
+        return feature_layer(self.part.network, self._inputs(inputs), self.scaling, self.statistics)
 
     def _inputs(self, inputs: Inputs) -> Inputs:
         if self.mapped is None and self.parameter is None:
             return inputs
-        assert isinstance(inputs, np.ndarray | Objects)  # no map is fitted for images
         if isinstance(inputs, Objects):
-            assert isinstance(self.mapped, Calibration)
-            return self.mapped.apply(inputs)
+            assert self.mapped is not None  # no parametrised network is of objects
+            moved: Objects = self.mapped.apply(inputs)
+            return moved
+        assert isinstance(inputs, np.ndarray)  # no map is fitted for images
         mapped = inputs if self.mapped is None else self.mapped.apply(inputs)
         return mapped if self.parameter is None else with_parameter(mapped, self.parameter)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from numpy.typing import NDArray
 
 from .._version import __version__
 from ..alignment import from_dict
 from ..calibration import Calibration
-from ..domains import Scaling
+from ..domains.events import Scaling
 from ..errors import ConfigError, RunError
-from ..networks import NetworkShape
+from ..networks.shape import NetworkShape
 from ..store.model_file import (
     CrossFitHeader,
     ModelHeader,
@@ -28,7 +28,7 @@ from ..store.model_file import (
 from ..tensors import Objects
 from .cross_fit import CrossFit
 from .model import DOMAINS, Model, collections_of
-from .steps import Mixture, Part, network_of
+from .steps import Mixture, Part
 
 
 def save_model(model: Model | CrossFit, path: str | Path) -> None:
@@ -63,7 +63,7 @@ def _header(model: Model) -> ModelHeader:
         methods={
             name: StoredMethod.model_validate(
                 {
-                    "shape": asdict(part.network.shape),
+                    "shape": asdict(part.shape),
                     "target_domain": part.target_domain,
                     "lambda": list(part.lambda_),
                     "seeds": list(part.seeds),
@@ -82,11 +82,11 @@ def _header(model: Model) -> ModelHeader:
     )
 
 
-def _tensors(model: Model) -> dict[str, Tensor]:
+def _tensors(model: Model) -> dict[str, NDArray[Any]]:
     return {
         f"{name}.{key}": value
         for name, part in model.parts.items()
-        for key, value in part.network.state_dict().items()
+        for key, value in part.weights.items()
     }
 
 
@@ -118,7 +118,7 @@ def load_model(path: str | Path) -> Model | CrossFit:
         raise RunError(what[:300], where=path, mend="train anew") from error
 
 
-def _model(header: ModelHeader, tensors: dict[str, Tensor]) -> Model:
+def _model(header: ModelHeader, tensors: dict[str, NDArray[Any]]) -> Model:
     return Model(
         tuple(header.features),
         tuple(header.classes),
@@ -138,18 +138,19 @@ def _model(header: ModelHeader, tensors: dict[str, Tensor]) -> Model:
     )
 
 
-def _part(name: str, stored: StoredMethod, tensors: dict[str, Tensor]) -> Part:
+def _part(name: str, stored: StoredMethod, tensors: dict[str, NDArray[Any]]) -> Part:
     entries = stored.shape.items()
     shape: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entries}
     for name_of in ("views", "objects"):
         shape[name_of] = tuple(tuple(one) for one in shape.get(name_of, ()))
     start = f"{name}."
     state = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-    weights = sum(value.numel() for value in state.values())
+    weights = sum(value.size for value in state.values())
     if stored.least_weights > weights:  # before memory is taken for them
         raise ValueError(f"{name} has {weights} weights, and its layers more")
     return Part(
-        network_of(NetworkShape(**shape), stored.seeds, state),
+        NetworkShape(**shape),
+        state,
         stored.target_domain,
         tuple(stored.lambda_),
         tuple(stored.seeds),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from ..registry import calibration_of, method_of
 from .base import (
     AdversaryWeight,
     Batch,
     Method,
     Objective,
     Phase,
-    calibration_of,
     get,
-    method_of,
     names,
     register,
 )

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 from ..networks import AdversarialNetwork, Normalisation
-from ..registry import CALIBRATED, METHODS
+from ..registry import METHODS
 
 if TYPE_CHECKING:
     from ..domains import Domains
@@ -97,6 +97,24 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class Losses:
+    """The sum of L_y and w_d L_d that an objective is, where it is one: for compiled engines.
+
+    Attributes:
+        lambda_on_loss: λ multiplies L_d, whose gradient at the features is reversed in full; else
+            it multiplies the reversed gradient.
+        target_detached: no gradient passes through the features of the target.
+        target_seen: the target's events pass the extractor.
+    """
+
+    label: bool = True
+    domain: bool = True
+    lambda_on_loss: bool = False
+    target_detached: bool = False
+    target_seen: bool = True
+
+
+@dataclass(frozen=True)
 class Phase:
     """One update within a step: which parts of the network move, and down which slope.
 
@@ -104,11 +122,13 @@ class Phase:
         parts: of ``AdversarialNetwork.parts``; clipped apart, one optimiser for the phase.
         objective: computes the objective of a batch.
         rare: whether it is left out until the adversary has made its ``adversary_steps``.
+        losses: what the objective sums up; ``None`` leaves it to autograd.
     """
 
     parts: tuple[str, ...]
     objective: Callable[[AdversarialNetwork, Batch, AdversaryWeight], Objective]
     rare: bool = False
+    losses: Losses | None = None
 
 
 @dataclass(frozen=True)
@@ -250,18 +270,6 @@ def get(name: str) -> Method:
     """
     method: Method = METHODS[name]
     return method
-
-
-def method_of(name: str) -> tuple[str, str]:
-    """The alignment ("" for none) and the method of ``alignment+method``."""
-    before, _, last = name.rpartition("+")
-    return "" if before in CALIBRATED else before, last
-
-
-def calibration_of(name: str) -> str:
-    """The calibration of the MC that ``calibrated`` and ``calibrated+method`` train on, or ""."""
-    first = name.partition("+")[0]
-    return first if first in CALIBRATED else ""
 
 
 def as_method(name: str, thing: object, **options: Any) -> Method:

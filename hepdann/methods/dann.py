@@ -15,7 +15,16 @@ from torch import Tensor
 
 from ..networks import AdversarialNetwork
 from ..registry import PARAMETRISED
-from .base import AdversaryWeight, Batch, Method, Objective, Phase, domain_loss, label_loss
+from .base import (
+    AdversaryWeight,
+    Batch,
+    Losses,
+    Method,
+    Objective,
+    Phase,
+    domain_loss,
+    label_loss,
+)
 
 
 def _objective(
@@ -37,7 +46,8 @@ def _objective(
     return Objective(label + adversary.domain_weight * domain, figures)
 
 
-DANN_PHASES = (Phase(("extractor", "label_head", "domain_head"), _objective),)
+_WHOLE = ("extractor", "label_head", "domain_head")
+DANN_PHASES = (Phase(_WHOLE, _objective, losses=Losses()),)
 
 DANN = Method(
     name="dann",
@@ -67,7 +77,8 @@ def _labels_alone(
     return Objective(label, {"label_loss": label.detach()})
 
 
-_LABEL_PHASES = (Phase(("extractor", "label_head"), _labels_alone),)
+_LABELS = Losses(domain=False, target_seen=False)
+_LABEL_PHASES = (Phase(("extractor", "label_head"), _labels_alone, losses=_LABELS),)
 
 
 def unwatched(method: Method) -> Method:
@@ -104,7 +115,7 @@ CDAN = Method(
 CDAN_ENTROPY = Method(
     name="cdan-entropy",
     summary="cdan whose domain loss weighs certain events more (CDAN+E, Long et al. 2018)",
-    phases=(Phase(("extractor", "label_head", "domain_head"), _cdan_objective),),
+    phases=(Phase(_WHOLE, _cdan_objective),),
     adversarial=True,
     conditioned=True,
 )
@@ -161,8 +172,12 @@ DANN_ALTERNATING = Method(
     name="dann-alternating",
     summary="the study's own algorithm: two optimisers in turn, on L_y and on lambda L_d",
     phases=(
-        Phase(("extractor", "label_head"), _label_objective),
-        Phase(("extractor", "domain_head"), _domain_objective),
+        Phase(("extractor", "label_head"), _label_objective, losses=Losses(domain=False)),
+        Phase(
+            ("extractor", "domain_head"),
+            _domain_objective,
+            losses=Losses(label=False, lambda_on_loss=True),
+        ),
     ),
     adversarial=True,
     normalisation="none",
@@ -190,10 +205,11 @@ def _joint_objective(
     return Objective(label + adversary.lambda_ * adversary.domain_weight * domain, figures)
 
 
+_JOINT = Losses(lambda_on_loss=True, target_detached=True)
 DANN_JOINT = Method(
     name="dann-joint",
     summary="the study's single-step variant: L_y + lambda L_d, no gradient through the target",
-    phases=(Phase(("extractor", "label_head", "domain_head"), _joint_objective),),
+    phases=(Phase(_WHOLE, _joint_objective, losses=_JOINT),),
     adversarial=True,
     normalisation="none",
 )

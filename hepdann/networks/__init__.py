@@ -1,50 +1,46 @@
-"""Networks: gradient reversal, stacked layers and the network with a label and a domain head."""
+"""Networks: gradient reversal, stacked layers and the network with a label and a domain head.
 
-from .adversarial import GAUSSIANS, AdversarialNetwork, NetworkShape
-from .images.ganin import PICTURES
-from .images.minerva import SMALL
-from .images.views import Autocast, ViewShape, ViewsNetwork
-from .layers import (
-    Activation,
-    GradientReversal,
-    Normalisation,
-    StackedBatchNorm,
-    StackedDropout,
-    StackedLayerNorm,
-    StackedLinear,
-    member_generators,
-    reverse_gradient,
-)
-from .objects import DeepSet, ObjectNorm, ObjectShape, ObjectsNetwork
+Torch is imported when the first of them is used, not for what they look like.
+"""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import getter
 from .perceptron import Perceptrons
-from .registry import Factory, Modules, get, names, register
+from .shape import Activation, Autocast, NetworkShape, Normalisation, ObjectShape, ViewShape
+
+if TYPE_CHECKING:
+    from .adversarial import GAUSSIANS, AdversarialNetwork
+    from .images.ganin import PICTURES
+    from .images.minerva import SMALL
+    from .images.views import ViewsNetwork
+    from .layers import (
+        GradientReversal,
+        StackedBatchNorm,
+        StackedDropout,
+        StackedLayerNorm,
+        StackedLinear,
+        reverse_gradient,
+    )
+    from .objects import DeepSet, ObjectNorm, ObjectsNetwork
+    from .registry import Factory, Modules, get, names, register
 
 __all__ = [
-    "GAUSSIANS",
-    "PICTURES",
-    "SMALL",
-    "Activation",
-    "AdversarialNetwork",
-    "Autocast",
-    "DeepSet",
-    "Factory",
-    "GradientReversal",
-    "Modules",
-    "NetworkShape",
-    "Normalisation",
-    "ObjectNorm",
-    "ObjectShape",
-    "ObjectsNetwork",
-    "Perceptrons",
-    "StackedBatchNorm",
-    "StackedDropout",
-    "StackedLayerNorm",
-    "StackedLinear",
-    "ViewShape",
-    "ViewsNetwork",
-    "get",
-    "member_generators",
-    "names",
-    "register",
+    "GAUSSIANS", "PICTURES", "SMALL", "Activation", "AdversarialNetwork", "Autocast", "DeepSet",
+    "Factory", "GradientReversal", "Modules", "NetworkShape", "Normalisation", "ObjectNorm",
+    "ObjectShape", "ObjectsNetwork", "Perceptrons", "StackedBatchNorm", "StackedDropout",
+    "StackedLayerNorm", "StackedLinear", "ViewShape", "ViewsNetwork", "get", "names", "register",
     "reverse_gradient",
-]
+]  # fmt: skip
+
+_TORCH = {
+    **dict.fromkeys(("GAUSSIANS", "AdversarialNetwork"), "adversarial"),
+    **dict.fromkeys(("DeepSet", "ObjectNorm", "ObjectsNetwork"), "objects"),
+    **dict.fromkeys(("Factory", "Modules", "get", "names", "register"), "registry"),
+    **dict.fromkeys(("GradientReversal", "StackedBatchNorm", "StackedDropout"), "layers"),
+    **dict.fromkeys(("StackedLayerNorm", "StackedLinear", "reverse_gradient"), "layers"),
+    "PICTURES": "images.ganin",
+    "SMALL": "images.minerva",
+    "ViewsNetwork": "images.views",
+}
+__getattr__ = getter(__name__, _TORCH)

@@ -10,18 +10,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Normalisation = Literal["domain", "shared", "layer", "none"]
-_EPSILON = 1e-5
+from .shape import EPSILON, Activation
+
 _NO_WEIGHT = 1e-12  # added to each: lost beside any that counts
 _IN_CACHE = 1 << 18  # elements of an activation that a core keeps near itself (1 MiB)
-Activation = Literal["relu", "elu", "gelu", "tanh", "sigmoid"]
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),
     "elu": nn.ELU,
@@ -135,7 +134,7 @@ class StackedBatchNorm(nn.Module):
             groups = parts if self.per_domain else 1
             share = _shares(weight[:, :parts].reshape(members, 1, groups, -1))
             _, variance, centred = _moments(x.reshape(members, features, groups, -1), share)
-            y = (centred * torch.rsqrt(variance + _EPSILON)).view(members, features, batch)
+            y = (centred * torch.rsqrt(variance + EPSILON)).view(members, features, batch)
             return torch.addcmul(self.bias, y, self.weight)
         if not self.per_domain:
             flat = x.reshape(1, members * features, batch)
@@ -144,7 +143,7 @@ class StackedBatchNorm(nn.Module):
             flat = x.reshape(1, members * features * parts, batch // parts)
             scale = self.weight.expand(-1, -1, parts).reshape(-1)
             shift = self.bias.expand(-1, -1, parts).reshape(-1)
-        y = functional.batch_norm(flat, None, None, scale, shift, training=True, eps=_EPSILON)
+        y = functional.batch_norm(flat, None, None, scale, shift, training=True, eps=EPSILON)
         return y.view(members, features, batch)
 
     @torch.no_grad()
@@ -197,7 +196,7 @@ class StackedBatchNorm(nn.Module):
     def _factors(
         self, mean: Tensor, variance: Tensor, members: slice = slice(None)
     ) -> tuple[Tensor, Tensor]:
-        scale = self.weight[members] * torch.rsqrt(variance.unsqueeze(-1) + _EPSILON)
+        scale = self.weight[members] * torch.rsqrt(variance.unsqueeze(-1) + EPSILON)
         return scale, self.bias[members] - mean.unsqueeze(-1) * scale
 
 
@@ -281,7 +280,7 @@ class StackedLayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise every event."""
         variance, mean = torch.var_mean(x, dim=1, correction=0, keepdim=True)
-        return torch.addcmul(self.bias, (x - mean) * torch.rsqrt(variance + _EPSILON), self.weight)
+        return torch.addcmul(self.bias, (x - mean) * torch.rsqrt(variance + EPSILON), self.weight)
 
 
 def _mix(x: Tensor) -> Tensor:

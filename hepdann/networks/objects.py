@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +17,7 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 from .images.views import InParts
-from .layers import Normalisation
-
-if TYPE_CHECKING:
-    from .adversarial import NetworkShape
-
-ObjectShape = tuple[str, int, int]  # name, objects of an event at most, features of an object
+from .shape import NetworkShape, Normalisation
 
 _PADDING = 1.25  # padded over real objects in attention, at most
 

@@ -7,75 +7,91 @@ What it says of an event does not depend on the others, to the bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from ..compiled import aligned, function
-from .adversarial import AdversarialNetwork, Extractor
-from .layers import StackedBatchNorm, StackedLinear
+from .shape import EPSILON, NetworkShape
 
+Weights = Mapping[str, NDArray[Any]]  # by the names of AdversarialNetwork.arrays
+Linear = tuple[NDArray[Any], NDArray[Any]]  # weights (K, out, in) and biases (K, out)
 _EVENTS = 64  # at a time, as in perceptron.c
+
+
+def extractor_layers(shape: NetworkShape, weights: Weights, statistics: Any) -> list[Linear]:
+    """The layers of a perceptron's extractor; batch normalisation, which is fixed, is part of them.
+
+    ``statistics`` are the domain whose these are, 0 source or 1 target, or (K,) of these.
+    """
+    layers = []
+    for number in range(len(shape.extractor)):
+        linear, norm = f"extractor.linear.{number}", f"extractor.norm.{number}"
+        weight = weights[f"{linear}.weight"]
+        if shape.normalisation in ("domain", "shared"):
+            at = np.asarray(statistics) * (shape.domains - 1), np.arange(len(weight))
+            variance = weights[f"{norm}.variance"][at][..., None]
+            scale = weights[f"{norm}.weight"] * (1 / np.sqrt(variance + EPSILON))
+            shift = weights[f"{norm}.mean"][at][..., None] * scale
+            layers.append((weight * scale, (weights[f"{norm}.bias"] - shift)[..., 0]))
+        else:
+            layers.append((weight, weights[f"{linear}.bias"][..., 0]))
+    return layers
+
+
+def head_layers(name: str, weights: Weights, hidden: int) -> list[Linear]:
+    """The layers of a head; activations have numbers between theirs."""
+    names = [f"{name}.{2 * number}" for number in range(hidden + 1)]
+    return [(weights[f"{at}.weight"], weights[f"{at}.bias"][..., 0]) for at in names]
+
+
+def compilable(shape: NetworkShape, weights: Weights) -> bool:
+    """Whether compiled code scores such networks."""
+    other = shape.network or shape.views or shape.residual or shape.conditioned
+    if other or shape.normalisation == "layer" or shape.activation != "relu":
+        return False
+    return next(iter(weights.values())).dtype == np.float32 and _compute() is not None
 
 
 class Perceptrons:
     """Maps features to class probabilities and domain scores; for any thread.
 
     Args:
-        network: with fixed statistics.
+        shape: of networks that are :func:`compilable`.
+        weights: of these, with fixed statistics.
         statistics: the domain whose normalisation statistics apply, or (K,) of these.
         domain: whether domain scores are computed.
     """
 
     def __init__(
-        self, network: AdversarialNetwork, statistics: int | Tensor, *, domain: bool
+        self, shape: NetworkShape, weights: Weights, statistics: Any, *, domain: bool
     ) -> None:
-        extractor, shape = network.extractor, network.shape
-        assert isinstance(extractor, Extractor)
-        heads = ("extractor", "label_head", "domain_head")[: 2 + domain]
-        chains = [_linear(network.get_submodule(name)) for name in heads]
+        chains = [
+            extractor_layers(shape, weights, statistics),
+            head_layers("label_head", weights, len(shape.label_head)),
+        ]
+        if domain:
+            chains.append(head_layers("domain_head", weights, len(shape.domain_head)))
         self._classes = shape.classes
-        self._domains = chains[2][-1].weight.shape[1] if domain else 0
+        self._domains = chains[2][-1][0].shape[1] if domain else 0
         features = shape.outputs + self._domains + shape.classes + 1  # rows of memory before them
-        rows, out, at, layers, tensors = features + shape.inputs, 0, features, [], []
+        rows, out, at, layers, arrays = features + shape.inputs, 0, features, [], []
         for chain in chains:
-            for number, layer in enumerate(chain):
-                weight: Tensor = layer.weight
-                bias: Tensor | None = layer.bias
-                extracts, last = chain is chains[0], layer is chain[-1]
-                norm = extractor.norm[number] if extracts and extractor.norm else None
-                if isinstance(norm, StackedBatchNorm):  # fixed, it is a part of the linear map
-                    scale, bias = norm.factors(statistics)
-                    weight = weight * scale
-                assert bias is not None
+            for number, (weight, bias) in enumerate(chain, 1):
                 _, outputs, inputs = weight.shape
+                extracts, last = chain is chains[0], number == len(chain)
                 hidden = extracts or not last
                 to = rows if hidden else out
                 layers.append((inputs, outputs, at, to, hidden))
-                tensors += [weight.flatten(1), bias.flatten(1)]
+                arrays += [weight.reshape(len(weight), -1), bias]
                 if extracts and last:
                     features = to
                 rows, out = rows + outputs * hidden, out + outputs * (not hidden)
                 at = features if last else to
         self._rows, self._layers = rows, np.array(layers, np.int64)
-        self._weights = torch.cat(tensors, dim=1).detach().numpy()
-
-    @classmethod
-    def of(
-        cls, network: AdversarialNetwork, statistics: int | Tensor, *, domain: bool
-    ) -> Self | None:
-        """Of a network that compiled code can compute, and else ``None``."""
-        shape, first = network.shape, next(network.parameters())
-        other = shape.network or shape.views or shape.residual or shape.conditioned
-        if other or shape.normalisation == "layer" or shape.activation != "relu":
-            return None
-        if not first.is_cpu or first.dtype is not torch.float32 or _compute() is None:
-            return None
-        return cls(network, statistics, domain=domain)
+        self._weights = np.concatenate(arrays, axis=1)
 
     def __call__(
         self, x: NDArray[np.float32], scaling: NDArray[np.float64]
@@ -105,7 +121,3 @@ def _compute() -> Callable[..., None] | None:
         "perceptrons", real, int, int, np.float64, real, int, int, table, int, real, int, int, real,
         real,
     )  # fmt: skip
-
-
-def _linear(part: nn.Module) -> list[StackedLinear]:
-    return [layer for layer in part.modules() if isinstance(layer, StackedLinear)]

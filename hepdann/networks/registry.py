@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 import numpy as np
 import torch
@@ -15,9 +15,7 @@ from torch.func import functional_call
 
 from ..errors import ConfigError
 from ..registry import NETWORKS
-
-if TYPE_CHECKING:
-    from .adversarial import NetworkShape
+from .shape import NetworkShape
 
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _INITIAL = 0xC0

@@ -37,7 +37,7 @@ from ..stats.reweighting import one_thread
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Source, Target
-from .aligned import Aligned, outside_test, reference
+from .aligned import Aligned, aligned_target, outside_test, reference
 from .calibrated import KNOWING, Calibrated
 
 _MOST = 20_000  # events of each domain on which the methods are compared
@@ -60,7 +60,8 @@ def diagnose_first(
         write_json(path, Diagnosed, {})
         return None
     try:
-        # images have no alignment, and with many classes the estimate takes longer than a training
+        # no map aligns what sums images up, and with many classes the estimate takes longer than a
+        # training
         aligned = domains.images is None
         with one_thread():
             diagnosis = diagnose(domains.source, domains.target, features, alignable=aligned)
@@ -217,7 +218,7 @@ def advise_on_images(
         domains.images.target.take(at[1]),
     )
     candidates = {}
-    for name in model.parts:
+    for name in [*model.parts, *model.alignments]:
         if name == "oracle" or calibration_of(name) in unfit:
             continue
         score = model.score(source_images, name, "source").mean
@@ -290,7 +291,8 @@ def residuals_of(
             continue
         mapped = target
         if name in aligned.maps:
-            mapped = target.with_features(aligned.maps[name].apply(target.features))
+            rows = domains.target.split != SPLITS.index("test")
+            mapped = aligned_target(domains, aligned.maps[name], rows)
         compared = source if name == BASE else reference(source, aligned.correction)
         if name in calibrated:
             compared = calibrated[name].calibration.calibrated(source)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import alignment
-from ..alignment import Alignment, Chain, FractionEstimate
+from ..alignment import Alignment, Chain, FractionEstimate, ObjectMap
+from ..calibration import ObjectTarget
 from ..config import TrainConfig
 from ..criteria import Residual
 from ..domains import Domains
@@ -19,8 +21,7 @@ from ..evaluation import diagnose
 from ..methods import method_of
 from ..stats.reweighting import one_thread
 from ..tensors import SPLITS, Source, Target
-
-Events = TypeVar("Events", bound=Target)
+from ..tensors.source_and_target import Events
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,8 @@ def fit_alignments(
 ) -> Aligned:
     """Fit maps on the training splits, to a source with the target's class fractions.
 
+    Those of objects are fitted table by table.
+
     Args:
         domains: source and target.
         names: of the alignments.
@@ -85,11 +88,35 @@ def fit_alignments(
     if estimate is not None and estimate.shift:
         source = alignment.reweighted(source, estimate.value)
         correction = tuple(float(v) for v in np.log(estimate.value / estimate.source))
-    done: dict[str, Alignment] = {}
+    pairs = [(target, source)]
+    if (objects := domains.objects) is not None:
+        train = SPLITS.index("train")
+        sides = zip(reversed(objects), (domains.target, domains.source), strict=True)
+        of_target, of_source = (one.take(events.split == train) for one, events in sides)
+        tables = of_target.as_events(target), of_source.as_events(source)
+        pairs = list(zip(*tables, strict=True))
+    done: list[dict[str, Alignment]] = [{} for _ in pairs]
     with one_thread():  # more would give other bits, as many as the process happens to have
         for name in names:
-            _fit(name, target, source, seed, done)
-    return Aligned({name: done[name] for name in names}, estimate, correction)
+            for pair, fitted in zip(pairs, done, strict=True):
+                _fit(name, *pair, seed, fitted)
+    maps = {n: done[0][n] if objects is None else ObjectMap(tuple(d[n] for d in done))
+            for n in names}  # fmt: skip
+    return Aligned(maps, estimate, correction)
+
+
+def aligned_target(
+    domains: Domains, one: Alignment | None, rows: NDArray[Any] | slice = slice(None)
+) -> Target:
+    """Target events at some rows as a map leaves them; with their objects, if they have any."""
+    events = domains.target.take(rows)
+    if domains.objects is None:
+        return events if one is None else events.with_features(one.apply(events.features))
+    objects = domains.objects[1].take(rows)
+    if one is not None:
+        objects = one.apply(objects)
+        events = events.with_features(objects.summed)
+    return ObjectTarget(**vars(events), objects=objects)
 
 
 def _fit(

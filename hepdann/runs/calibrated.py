@@ -138,11 +138,11 @@ def fit_calibrations(
 
 def events_of(domains: Domains) -> tuple[Source, Target]:
     """Source and target as a calibration takes them: with their objects, if they have any."""
-    source, target, images = domains.source, domains.target, domains.images
-    if images is None or not isinstance(images.source, Objects):
+    source, target = domains.source, domains.target
+    if domains.objects is None:
         return source, target
-    assert isinstance(images.target, Objects)
-    return ObjectSource.of(source, images.source), ObjectTarget.of(target, images.target)
+    of_source, of_target = domains.objects
+    return ObjectSource.of(source, of_source), ObjectTarget.of(target, of_target)
 
 
 def _all_mc(domains: Domains) -> NDArray[np.float32] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .. import methods, shifts
+from .. import alignment, methods, shifts
 from ..config import ShiftConfig, TrainConfig
 from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare, view_shapes
 from ..errors import ConfigError, refuse
@@ -105,27 +105,29 @@ def image_settings(train: TrainConfig, tensors: Tensors) -> TrainConfig:
     """Settings of a training on images or objects, where the user left them open.
 
     Raises:
-        ConfigError: a method or an alignment that acts on features one by one, or augmentation
-            that such views do not allow.
+        ConfigError: a method or an alignment that such events do not allow, or augmentation that
+            such views do not allow.
     """
     views, kind = tensors.views, _kind(tensors)
     usual = "deepsets"
     if views:
         augment_of(train, views)
         usual = PICTURES if views[0].pictures else SMALL
-    mapped = [name for name in train.methods if method_of(name)[0]]
-    wanted = train.alignments != TrainConfig().alignments and train.alignments
-    for name in [*mapped, *(wanted or ())][:1]:
-        what = f"{name} maps features, and these events are {kind}"
-        where = "train.methods" if mapped else "train.alignments"
-        raise ConfigError(what, where=where, mend=f"leave it out: dann adapts {kind}")
+    usable = [] if views else [n for n in train.alignments if alignment.get(n).by_feature]
+    wanted = [] if train.alignments == TrainConfig().alignments else train.alignments
+    before = [(method_of(name)[0], "train.methods") for name in train.methods]
+    for name, where in [*before, *((name, "train.alignments") for name in wanted)]:
+        if name and (views or not alignment.get(name).by_feature):
+            what = f"{name} maps the features of an event together, and these events are {kind}"
+            mend = f"leave it out: dann adapts {kind}" if views else "take quantile or moments"
+            raise ConfigError(what, where=where, mend=mend)
     for name in train.methods:
         method, calibration = methods.get(method_of(name)[1]), calibration_of(name)
         aware = calibration == PARAMETRISED or (views and calibration)
         if method.auxiliary or method.taught or aware:
             what = f"{name} needs maps or shifts of features, and these events are {kind}"
             raise ConfigError(what, where="train.methods", mend="take dann")
-    return train.model_copy(update={"network": train.network or usual, "alignments": []})
+    return train.model_copy(update={"network": train.network or usual, "alignments": usable})
 
 
 def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ..inference import CrossFit, Inputs, Model
 from ..store.scores.file import MOVED, ScoreWriter, writing_scores
 from ..store.scores.reader import TensorRows, moved_to, rows_of_events
 from ..tensors import SPLITS, Target, Tensors, fold_of
-from .aligned import reference
+from .aligned import aligned_target, reference
 
 _LATENT_ROWS = 5_000
 TRACKING = ("track_segment", "track_segments")  # spectators that hold an experiment's baseline
@@ -79,6 +79,8 @@ def write_scores(
                 group.attrs[MOVED] = str(moved)
             if name == "target":
                 group.attrs["aligned"] = json.dumps(list(models[0].alignments))
+                if domains.objects is not None:  # which stand nowhere to be mapped again
+                    _write_aligned(group, models, domains, fold)
             else:
                 _write_truth_of_mc(group, domains, tensors, sample_of)
             if name == "mc" and models[0].correction is not None:  # to compare aligned events with
@@ -92,6 +94,16 @@ def write_scores(
         truth = truth_of(domains)
         if truth is not None:
             write_truth(writer.file, truth)
+
+
+def _write_aligned(
+    group: h5py.Group, models: Sequence[Model], domains: Domains, fold: NDArray[np.uint8] | None
+) -> None:
+    """What sums the objects of the target up, after each alignment, or that of its fold."""
+    for name in models[0].alignments:
+        mapped = [aligned_target(domains, one.alignments[name]).features for one in models]
+        number = np.zeros(len(mapped[0]), int) if fold is None else fold
+        group[f"aligned/{name}"] = np.stack(mapped)[number, np.arange(len(number))]
 
 
 def _write_truth_of_mc(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_core import from_json
 
@@ -21,7 +22,7 @@ from .reading import read_versioned
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor
+    from numpy.typing import NDArray
 
 FORMAT = "hepdann-model"
 _KEY = "hepdann"  # of the header, in the metadata of safetensors
@@ -146,7 +147,7 @@ def fold_prefix(fold: int) -> str:
     return f"fold-{fold}/"
 
 
-def write_model(path: Path, header: Header, tensors: Mapping[str, Tensor]) -> None:
+def write_model(path: Path, header: Header, tensors: Mapping[str, NDArray[Any]]) -> None:
     """Write a model.
 
     Args:
@@ -155,10 +156,10 @@ def write_model(path: Path, header: Header, tensors: Mapping[str, Tensor]) -> No
         tensors: weights of each method by ``<method>.<name of the parameter>``, those of folds
             behind :func:`fold_prefix`.
     """
-    from safetensors.torch import save
+    from safetensors.numpy import save
 
     text = json.dumps(header.model_dump(mode="json", by_alias=True))
-    contiguous = {key: value.contiguous() for key, value in tensors.items()}
+    contiguous = {key: np.asarray(value, order="C") for key, value in tensors.items()}
     write_run_file(path, save(contiguous, metadata={_KEY: text}))
 
 
@@ -171,15 +172,15 @@ def read_header(path: Path) -> Header:
     return _header(path, read_tensors(path, values=False)[0])
 
 
-def read_model(path: Path) -> tuple[Header, dict[str, Tensor]]:
+def read_model(path: Path) -> tuple[Header, dict[str, NDArray[Any]]]:
     """Header and weights, all of them finite.
 
     Raises:
         RunError: missing, damaged, or of another version.
     """
-    texts, tensors = read_tensors(path)
+    texts, tensors = read_tensors(path, framework="numpy")
     header = _header(path, texts)
-    broken = [key for key, value in tensors.items() if not value.isfinite().all()]
+    broken = [key for key, value in tensors.items() if not np.isfinite(value).all()]
     if broken:
         what = f"is damaged: {broken[0]} holds numbers that are not finite"
         raise RunError(what, where=path, mend=_MEND)

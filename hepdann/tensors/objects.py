@@ -7,8 +7,8 @@ and their features, object after object, with zeros behind the last one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from ..errors import SchemaError
 from .hdf5.chunks import OpenFile
 from .hits import EventTable, picked
 from .layout import Collection
+from .source_and_target import Events
 
 _AT_ONCE = 16_384  # events that are read at a time
 
@@ -123,6 +124,38 @@ class Objects(EventTable):
     def width(self) -> int:
         """Numbers of a row."""
         return int(self.features.shape[1]) + sum(one.width for one in self.collections)
+
+    @property
+    def tables(self) -> list[NDArray[np.float32]]:
+        """The features of the events, and of the objects of each collection."""
+        return [self.features, *(part.values for part in self.parts)]
+
+    @property
+    def summed(self) -> NDArray[np.float32]:
+        """(N, F) the features of the events, then what sums their objects up."""
+        return np.concatenate([self.features, object_figures(self)[1]], axis=1)
+
+    def mapped(self, change: Callable[[int, NDArray[np.float32]], NDArray[Any]]) -> Self:
+        """With every one of the tables changed, given its number."""
+        features, *values = (
+            np.asarray(change(number, table), np.float32)
+            for number, table in enumerate(self.tables)
+        )
+        parts = tuple(replace(p, values=v) for p, v in zip(self.parts, values, strict=True))
+        return replace(self, features=features, parts=parts)
+
+    def as_events(self, events: Events) -> list[Events]:
+        """The rows of each table as events of their own, alike in all but the features.
+
+        Args:
+            events: those that these are the objects of, in the same order.
+        """
+        number = np.arange(len(self))
+        counts = [np.ones(len(self), np.int64), *(part.counts for part in self.parts)]
+        return [
+            events.take(np.repeat(number, count)).with_features(table)
+            for table, count in zip(self.tables, counts, strict=True)
+        ]
 
     @property
     def nbytes(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import numpy as np
 import xxhash
@@ -183,8 +183,8 @@ class Target:
     def __len__(self) -> int:
         return len(self.features)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
-        """The events at ``rows`` (a mask or indices), every field alike."""
+    def take(self, rows: slice | NDArray[Any]) -> Self:
+        """The events at ``rows`` (a slice, a mask or indices), every field alike."""
         fields = {
             name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
         }
@@ -197,6 +197,9 @@ class Target:
     def with_features(self, features: NDArray[np.float32]) -> Self:
         """The same events with other feature values, for example shifted or aligned ones."""
         return replace(self, features=np.asarray(features, dtype=np.float32))
+
+
+Events = TypeVar("Events", bound=Target)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from hepdann import shifts
+from hepdann.alignment import QuantileMap
 from hepdann.calibration import calibrate, search
+from hepdann.calibration.mixture import mixture_of
 from hepdann.stats.figure import Figure
+from hepdann.tensors import Target
 
 NAMES = ("pt", "mass")
 
@@ -123,3 +126,17 @@ def test_a_free_map_is_looked_for_again_where_it_is_partly_closed(
     fit, figure = looked.free(left_by.get, Figure(0.95, 0.01, 100.0))
     assert len(tried) == searches
     assert (fit, figure) == (("first", left_by["first"]), ("other", left_by["other"]))[searches]
+
+
+@pytest.mark.parametrize(("scaled", "explains"), [(None, True), (1, False)])
+def test_a_map_of_all_events_does_not_explain_a_shift_of_one_class(toys, scaled, explains):
+    """Each feature is mapped so that it has its distribution in the data, whatever the class."""
+    mc, _ = toys(6000)
+    events, _ = toys(6000, seed=2)  # whose labels only this test knows
+    wide = np.ones(len(events)) if scaled is None else np.where(events.label == scaled, 1.15, 1.0)
+    moved = events.features * (wide[:, None] if scaled is not None else 1.05)
+    data = Target(moved.astype(np.float32), events.weight, events.event_id + 9000, events.split)
+    map_ = QuantileMap.fit(mc, data)
+    mixture = mixture_of(mc.with_features(map_.apply(mc.features)), mc, data, held=True)
+    assert mixture.explains == explains
+    assert not mixture_of(mc, mc, data, held=True).explains

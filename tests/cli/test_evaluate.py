@@ -5,8 +5,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -110,27 +108,6 @@ def test_json_is_that_of_the_run_and_is_computed_anew_if_asked(run, tmp_path):
     figures["methods"]["dann"]["mc"]["auc"] = 0.125
     (changed / "metrics.json").write_text(json.dumps(figures))
     assert json.loads(invoke("evaluate", changed, "--json")) == figures
-
-
-@pytest.mark.parametrize(
-    "line",
-    [("evaluate", "RUN"), ("inspect", "RUN"), ("compare", "RUN"), ("train", "--lambda", "-1"),
-     ("scan", "--shift", "sine", "--t", "0")],
-    ids=" ".join,
-)  # fmt: skip
-def test_numbers_are_read_and_wrong_values_refused_without_importing_torch(line, run):
-    (run / "config.yaml").write_text("train: {epochs: 7}\n")
-    words = [str(run) if word == "RUN" else word for word in line]
-    code = (
-        "import contextlib, io, sys\nfrom hepdann_cli.main import hepdann\n"
-        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):\n"
-        f"    hepdann({words}, standalone_mode=False)\n"
-        "print(*sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert "hepdann.config" in loaded
-    assert not loaded & {"torch", "sklearn", "awkward", "uproot", "matplotlib"}
 
 
 def test_nothing_in_the_run_is_changed(run):

@@ -161,8 +161,8 @@ def test_maps_and_networks_of_ones_own_are_refused(run):
     with pytest.raises(RunError, match="alignment 'centre' is one of your own"):
         scored(model, "centre", x)
     shape = NetworkShape(6, 2, network="gated", normalisation="none")
-    network = AdversarialNetwork(shape, [0]).eval()
-    part = Part(network, 0, (1.0,), (0,))
+    network = AdversarialNetwork(shape, [0])
+    part = Part(shape, network.arrays(), 0, (1.0,), (0,))
     with pytest.raises(RunError, match="has a layer GLU, which this export does not know"):
         scored(replace(run.model, parts={"dann": part}), "dann", x)
 
@@ -193,7 +193,7 @@ def test_networks_of_every_shape_agree(settings):
             value.copy_(torch.rand_like(value) + (0.5 if "variance" in name else -0.3))
     scaling = Scaling(np.zeros(4), g.normal(size=4), g.random(4) + 0.5)
     classes = tuple("abc"[: shape.classes])
-    part = Part(network.eval(), 1, (1.0,) * 3, (1, 2, 3))
+    part = Part(shape, network.arrays(), 1, (1.0,) * 3, (1, 2, 3))
     model = Model(tuple("pqrs"), classes, scaling, {}, {"dann": part})
     x = g.normal(size=(300, 4)).astype(np.float32)
     for domain in ("target", "source"):

@@ -23,8 +23,8 @@ NOTHING = Scaling(*(np.empty(0) for _ in range(3)))
 def model_of(network, classes=11):
     pixels = sum(c * h * w for _, c, h, w in VIEWS)
     shape = NetworkShape(pixels, classes, network=network, views=VIEWS, normalisation="none")
-    stack = AdversarialNetwork(shape, [1, 2]).eval()
-    part = Part(stack, 0, (0.0, 0.0), (1, 2))
+    stack = AdversarialNetwork(shape, [1, 2])
+    part = Part(shape, stack.arrays(), 0, (0.0, 0.0), (1, 2))
     names = tuple(f"class-{i}" for i in range(classes))
     return Model((), names, NOTHING, {}, {"source-only": part}, views=VIEWS)
 

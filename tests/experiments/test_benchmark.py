@@ -15,7 +15,7 @@ from hepdann.evaluation import proxy_distance
 from hepdann.experiments import Line, Table, benchmark
 from hepdann.experiments.benchmark import Figure
 from hepdann.experiments.plans import plan
-from hepdann.inference.passes import choose_autocast
+from hepdann.inference.devices import choose_autocast
 from hepdann.readers.reviews import convert_reviews, read_reviews
 from hepdann.tensors import open_tensors
 from hepdann_cli.main import hepdann as command

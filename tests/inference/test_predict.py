@@ -69,6 +69,29 @@ def test_the_scores_are_those_of_the_run(folder, scored):
             assert np.isnan(rows[column][~chosen]).all()
 
 
+def test_numbers_are_read_and_perceptrons_score_without_importing_torch(folder, tmp_path):
+    run, output = str(folder / "run"), str(tmp_path / "scores.root")
+    reading = [["evaluate", run], ["inspect", run], ["compare", run], ["workingpoints", run]]
+    wrong = [["train", "--lambda", "-1"], ["scan", "--shift", "sine", "--t", "0"]]
+    scoring = [["predict", run, str(folder / "data.root"), "-o", output, "--method", "dann"]]
+    scoring += [["histogram", run, "-o", str(tmp_path / "templates.root")]]
+    code = (
+        "import contextlib, io, sys\nfrom hepdann_cli.main import hepdann\n"
+        f"for lines in ({reading}, {wrong}, {scoring}):\n"
+        "    for line in lines:\n"
+        "        with contextlib.redirect_stdout(io.StringIO()):\n"
+        f"            with contextlib.suppress(*[Exception] * (line in {wrong})):\n"
+        "                hepdann(line, standalone_mode=False)\n"
+        "    print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    read, refused, predicted = (set(line.split()) for line in done.stdout.splitlines())
+    assert "hepdann.config" in refused
+    assert not (read | refused) & {"torch", "sklearn", "awkward", "uproot", "matplotlib"}
+    assert not predicted & {"torch", "sklearn", "matplotlib"}
+    assert len(arrays(output)["event_id"]) == 1000
+
+
 def test_an_event_is_of_the_sample_whose_cut_it_passes(folder, scored):
     """The data file gives data (q > 0) and a template (q < 0), which is scored as MC."""
     rows, given = arrays(scored["data"].output), arrays(folder / "data.root")

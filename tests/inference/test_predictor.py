@@ -41,8 +41,8 @@ def folder(tmp_path_factory):
     """Networks of two methods with random weights, a map, a prior and a mixture."""
 
     def part(seeds, target_domain):
-        network = AdversarialNetwork(NetworkShape(3, 2), seeds).eval()
-        return Part(network, target_domain, (1.0,) * len(seeds), seeds)
+        network = AdversarialNetwork(NetworkShape(3, 2), seeds)
+        return Part(network.shape, network.arrays(), target_domain, (1.0,) * len(seeds), seeds)
 
     model = Model(
         features=NAMES,

@@ -10,9 +10,9 @@ from hepdann.networks import (
     NetworkShape,
     StackedBatchNorm,
     StackedLinear,
-    member_generators,
     reverse_gradient,
 )
+from hepdann.networks.layers import member_generators
 
 
 def test_reversal_is_the_identity_forward_and_minus_factor_backward():

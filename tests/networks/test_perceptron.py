@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hepdann.networks import AdversarialNetwork, NetworkShape, Perceptrons, perceptron
+from hepdann.networks.perceptron import compilable
 
 SHAPES = [
     NetworkShape(3, 2),
@@ -35,12 +36,14 @@ def trained(shape):
 @pytest.mark.parametrize("statistics", [0, 1])
 def test_they_are_those_of_the_network(shape, statistics):
     network, scaling, x = trained(shape)
-    scores, targets = Perceptrons.of(network, statistics, domain=True)(x, scaling)
+    scores, targets = Perceptrons(network.shape, network.arrays(), statistics, domain=True)(
+        x, scaling
+    )
     scaled = (np.where(np.isnan(x), scaling[0], x.astype("f8")) - scaling[1]) / scaling[2]
     expected = network.predict(torch.from_numpy(scaled.T.astype("f4"))[None], statistics)
     np.testing.assert_allclose(scores, expected[0], rtol=2e-5, atol=2e-6)
     np.testing.assert_allclose(targets, expected[1], rtol=2e-5, atol=2e-6)
-    alone, none = Perceptrons.of(network, statistics, domain=False)(x, scaling)
+    alone, none = Perceptrons(network.shape, network.arrays(), statistics, domain=False)(x, scaling)
     assert none.shape == (3, 0)
     np.testing.assert_array_equal(alone, scores)
 
@@ -48,7 +51,7 @@ def test_they_are_those_of_the_network(shape, statistics):
 @needs_compiler
 def test_an_event_has_the_same_score_wherever_it_stands():
     network, scaling, x = trained(SHAPES[0])
-    score = Perceptrons.of(network, 1, domain=True)
+    score = Perceptrons(network.shape, network.arrays(), 1, domain=True)
     whole = score(x, scaling)
     for start, stop in ((0, 1), (61, 67), (3, 200), (5, 5)):
         for part, all_ in zip(score(x[start:stop], scaling), whole, strict=True):
@@ -59,7 +62,7 @@ def test_an_event_has_the_same_score_wherever_it_stands():
 def test_scores_of_large_logits_are_probabilities_and_no_number_stays_none():
     network, scaling, x = trained(SHAPES[0])
     x[:2] = [[3e4, -3e4, 3e4], [np.inf, 0, 0]]
-    scores, _ = Perceptrons.of(network, 0, domain=False)(x, scaling)
+    scores, _ = Perceptrons(network.shape, network.arrays(), 0, domain=False)(x, scaling)
     assert np.isnan(scores[:, 1]).all()
     np.testing.assert_allclose(np.delete(scores, 1, 1).sum(axis=2), 1, rtol=1e-6)
 
@@ -69,8 +72,6 @@ def test_scores_of_large_logits_are_probabilities_and_no_number_stays_none():
     [{"residual": True}, {"conditioned": True}, {"activation": "elu"}, {"normalisation": "layer"}],
 )
 def test_other_networks_are_left_to_torch(options):
-    assert (
-        Perceptrons.of(AdversarialNetwork(NetworkShape(3, 2, **options), [1]), 0, domain=True)
-        is None
-    )
-    assert Perceptrons.of(AdversarialNetwork(SHAPES[0], [1]).double(), 0, domain=True) is None
+    other, wide = NetworkShape(3, 2, **options), AdversarialNetwork(SHAPES[0], [1]).double()
+    assert not compilable(other, AdversarialNetwork(other, [1]).arrays())
+    assert not compilable(wide.shape, wide.arrays())

@@ -95,7 +95,7 @@ def test_a_parametrised_network_knows_the_parameters_of_the_map(run):
     """Of data it is told them: at t ± σ it scores otherwise, and MC passes the map at t ± σ."""
     model, scores = load_model(RunPaths(run.folder).model), open_scores(run.folder)
     features = scores.column("target", "features")
-    assert model.parts["parametrised"].network.shape.inputs == features.shape[1] + 1
+    assert model.parts["parametrised"].shape.inputs == features.shape[1] + 1
     up, down = scores.varied("parametrised", "target")
     assert np.abs(up - down).max() > 1e-5
     again = run.predict(features, method="parametrised")

@@ -85,11 +85,11 @@ def test_hybrids_train_score_and_open_again(toy, tmp_path, adversary):
         **FAST,
     )
     parts = hepdann.open_run(run.folder).model.parts
-    assert parts["hybrid-dann"].network.shape.domains == 4
+    assert parts["hybrid-dann"].shape.domains == 4
     assert parts["hybrid-dann"].network.extractor.norm[0].mean.shape[0] == 4
-    assert parts["hybrid-alternating"].network.shape.normalisation == "none"
-    assert parts["dann"].network.shape.domains == 2
-    assert parts["cdan"].network.shape.conditioned
+    assert parts["hybrid-alternating"].shape.normalisation == "none"
+    assert parts["dann"].shape.domains == 2
+    assert parts["cdan"].shape.conditioned
     width = 4 if adversary == "per-domain" else 1
     assert parts["hybrid-dann"].network.domain_head[-1].weight.shape[1] == width
     x = open_tensors(toy / "tensors.h5").target().features[:200]

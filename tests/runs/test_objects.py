@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 import torch
 import uproot
 from click.testing import CliRunner
+from scipy.stats import ks_2samp
 
 import hepdann
 from hepdann import samples, shifts
@@ -24,7 +26,7 @@ from hepdann.deploy.onnx_file import evaluate, onnx_model
 from hepdann.domains import StreamReader, prepare, resident_images
 from hepdann.errors import ConfigError, RunError, SchemaError
 from hepdann.evaluation import open_scores
-from hepdann.inference import predict
+from hepdann.inference import Part, predict
 from hepdann.inference.row_scores import RowScorer
 from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.runs import open_run
@@ -68,7 +70,7 @@ def run(tensors, files):
 
 def test_deep_sets_train_with_every_method_of_the_run(run, tensors):
     assert set(run.metrics["methods"]) == {
-        "source-only", "dann", "calibrated", "calibrated+dann", "oracle"
+        "source-only", "quantile", "dann", "calibrated", "calibrated+dann", "oracle"
     }  # fmt: skip
     assert run.metrics["methods"]["oracle"]["mc"]["auc"] > 0.55
     model = open_run(run.folder).model
@@ -100,7 +102,7 @@ def test_networks_train_on_calibrated_objects_and_score_mc_so(run, files, tensor
     mapped, network = calibration.apply(mc), model.steps("calibrated", "source")
     lost = 1 - mapped.parts[0].values.shape[0] / mc.parts[0].values.shape[0]
     assert 0.05 < lost < 0.25
-    expected = network.network.predict(
+    expected = network.part.network.predict(
         torch.from_numpy(network.scaling.apply(mapped[:]).T)[None], network.statistics
     )[0][0]
     for inputs in (mc, mc[:]):  # as objects, or as the rows that they make
@@ -121,13 +123,57 @@ def test_networks_train_on_calibrated_objects_and_score_mc_so(run, files, tensor
     assert "_up" in " ".join(rows)
 
 
+def test_an_alignment_moves_the_features_of_objects_and_no_object(run, tensors, tmp_path):
+    model, data = open_run(run.folder).model, read_images(tensors, "data")
+    mapped = model.alignments["quantile"].apply(data)
+    np.testing.assert_array_equal(mapped.parts[0].start, data.parts[0].start)
+    train = [read_images(tensors, d).take(tensors.column(d, "split") == 0) for d in ("mc", "data")]
+    mc, moved = train[0].tables, model.alignments["quantile"].apply(train[1]).tables
+    for before, after, source in zip(train[1].tables, moved, mc, strict=True):
+        for column in range(source.shape[1]):
+            shift, left = (ks_2samp(x[:, column], source[:, column])[0] for x in (before, after))
+            assert left < 0.02 + 0.2 * shift
+    network = model.steps("source-only", "target")
+    expected = network.network.predict(
+        torch.from_numpy(network.scaling.apply(mapped[:]).T)[None], network.statistics
+    )[0][0]
+    scores = model.score(data, "quantile").mean
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    stored = open_scores(run.folder)
+    np.testing.assert_allclose(stored.score("target", "quantile"), expected, atol=1e-5)
+    np.testing.assert_array_equal(stored.events("target", "quantile").features, mapped.summed)
+    assert "quantile" in json.loads((run.folder / "recommendation.json").read_text())["candidates"]
+    made = export(run.folder, tmp_path / "model.onnx", method="quantile")
+    assert made.agreement.largest < 1e-5
+
+
+def test_networks_train_and_scans_judge_behind_an_alignment_of_objects(tensors, tmp_path):
+    few = FAST | {"epochs": 1, "oracle": False}
+    scan = hepdann.scan(
+        tensors, t=[1], shift="pt-scale", methods=["quantile+dann"], lambda_=[1.0],
+        output=tmp_path / "scan", **few,
+    )  # fmt: skip
+    table = csv.DictReader((scan.folder / "scan.csv").read_text().splitlines())
+    by_method = {row["method"]: row for row in table}
+    assert list(by_method) == ["source-only", "quantile", "quantile+dann"]
+    assert by_method["quantile"]["target_auc"] != by_method["source-only"]["target_auc"]
+    assert by_method["quantile+dann"]["agreement"]  # with the better of the first two
+    run = hepdann.train(tensors, method="quantile+dann", folds=2, output=tmp_path / "run", **few)
+    data, models = read_images(tensors, "data"), open_run(run.folder).model.models
+    scores = open_scores(run.folder)
+    features, fold = scores.events("target", "quantile").features, scores.column("target", "fold")
+    summed = [model.alignments["quantile"].apply(data).summed for model in models]
+    np.testing.assert_array_equal(features, np.stack(summed)[fold, np.arange(len(fold))])
+
+
 def exported_member(shape):
     """A new network of one feature of the event and 64 objects, and its graph."""
     network, graph = AdversarialNetwork(shape, [0]).eval(), Graph()
     flat, part = graph.input("f", (1,)), graph.input("v", (64, 2))
     valid = graph.binary("Greater", graph.input("m", (64, 1)), 0.5)
     inputs = ObjectInputs(flat, (part,), (valid,))
-    graph.output("scores", add_member(graph, network, 0, 0, inputs))
+    member = Part(shape, network.arrays(), 0, (0.0,), (0,))
+    graph.output("scores", add_member(graph, member, 0, 0, inputs))
     return network, onnx_model(graph, "t", 20, {})
 
 
@@ -215,7 +261,8 @@ def test_what_acts_on_features_alone_is_refused(run, tensors, tmp_path):
         ({"shift": shifts.energy_scale(t=3)}, "acts on pixels, and these events have objects"),
         ({"shift": shifts.dead_region(t=3)}, "no feature of constituent ends in 'phi'"),
         ({"shift": shifts.gaussian(t=3), "memory": "blocks"}, "to be read in blocks"),
-        ({"method": "quantile+dann"}, "maps features, and these events are objects"),
+        ({"method": "affine+dann"}, "affine maps the features of an event together, and these"),
+        ({"alignments": ["sliced"]}, "sliced maps .* are objects; take quantile or moments"),
         ({"method": "parametrised"}, "needs maps or shifts of features"),
         ({"method": "calibrated", "memory": "blocks"}, "maps all objects, and they are to be"),
     ):

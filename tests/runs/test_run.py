@@ -158,7 +158,7 @@ def test_alternating_trains_beside_the_others(toy, tmp_path):
     )
     methods = tuple(name for name in run.methods if name != "guard")  # made where it is recommended
     assert methods == ("source-only", "quantile", "dann", "dann-alternating", "oracle")
-    shapes = {name: part.network.shape.normalisation for name, part in run.model.parts.items()}
+    shapes = {name: part.shape.normalisation for name, part in run.model.parts.items()}
     assert shapes["dann"] == "domain"
     assert shapes["dann-alternating"] == "none"
 
@@ -167,7 +167,7 @@ def test_shared_normalisation_never_shows_the_target_to_source_only(toy, tmp_pat
     run = hepdann.train(
         toy / "tensors.h5", normalisation="shared", output=tmp_path / "shared", **FAST
     )
-    shapes = {name: part.network.shape.normalisation for name, part in run.model.parts.items()}
+    shapes = {name: part.shape.normalisation for name, part in run.model.parts.items()}
     assert shapes["dann"] == "shared"
     assert shapes["source-only"] == shapes["oracle"] == "domain"
 

@@ -136,7 +136,7 @@ def test_members_of_a_method_that_trained_apart_stand_together_in_the_model():
     def part(seeds):
         network = AdversarialNetwork(shape, seeds)
         network.collect_statistics(*(torch.randn(len(seeds), 2, 50) + s for s in (0, 1)))
-        return Part(network.eval(), 1, tuple(map(float, seeds)), tuple(seeds))
+        return Part(shape, network.arrays(), 1, tuple(map(float, seeds)), tuple(seeds))
 
     one, other = part([4, 5]), part([6])
     both = joined([{"dann": one}, {"dann": other}])["dann"]

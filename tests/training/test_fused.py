@@ -71,6 +71,38 @@ def test_50_steps_equal_those_of_torch(domains, settings, normalisation, classes
 
 @needs_compiler
 @pytest.mark.parametrize(
+    ("method", "normalisation"),
+    [
+        ("dann-alternating", "none"), ("dann-alternating", "shared"), ("dann-joint", "domain"),
+        ("unwatched", "domain"), ("unwatched", "shared"), ("hybrid-alternating", "none"),
+    ],
+)  # fmt: skip
+def test_so_do_the_steps_of_methods_with_several_phases_or_other_losses(
+    domains, settings, method, normalisation
+):
+    chosen = methods.unwatched(SOURCE_ONLY) if method == "unwatched" else methods.get(method)
+    copies = (0, 0) if chosen.auxiliary else ()
+    rates = {1.0: None, 0.3: 5e-4, 0.0: None}
+    members = [
+        Member(chosen, lambda_, 3, learning_rate=rate, auxiliaries=copies)
+        for lambda_, rate in rates.items()
+    ]
+    shape = replace(SHAPE, normalisation=normalisation, domains=2 + len(copies))
+    by = [
+        trained(
+            domains, settings(engine=e, batch_size=301, epochs=5), shape=shape, members=members,
+            heavier=0.5,
+        )
+        for e in ("torch", "fused")
+    ]  # fmt: skip
+    assert choose_engine(by[1].stack, by[1].settings)[0] == "fused"
+    assert (state(by[0]) - state(by[1])).abs().max() < 1e-9
+    for ours, theirs in zip(by[1].history, by[0].history, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-9, nan_ok=True)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
     ("classes", "batch", "clip", "epochs"),
     [(2, 64, 10.0, 10), (3, 301, 0.05, 10), (3, 301, 0.05, 5)],
 )
@@ -166,7 +198,7 @@ def test_not_a_number_stays_one(domains, settings):
         ({"activation": "gelu"}, "dann", "no activation gelu"),
         ({"dropout": 0.1, "residual": True}, "dann", "no dropout and no residual layers"),
         ({"normalisation": "layer"}, "dann", "no layer normalisation"),
-        ({}, "dann-alternating", "no step but that of dann"),
+        ({}, "mmd", "no objective but sums of L_y and L_d"),
         ({"conditioned": True}, "cdan", "no condition of the domain head"),
         ({"domain_classes": 3}, "dann", "no class for each domain"),
     ],

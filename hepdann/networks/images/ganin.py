@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,19 +19,9 @@ from torch.nn import functional
 
 from ...compiled import function
 from ...errors import ConfigError
-from ..layers import Normalisation
 from ..registry import Factory, Modules
-from .views import (
-    Autocast,
-    ImagesNetwork,
-    ViewShape,
-    innermost,
-    perceptron,
-    xavier,
-)
-
-if TYPE_CHECKING:
-    from ..adversarial import NetworkShape
+from ..shape import Autocast, NetworkShape, Normalisation, ViewShape
+from .views import ImagesNetwork, innermost, perceptron, xavier
 
 _INTEGERS = {torch.float32: (torch.int32, np.int32), torch.bfloat16: (torch.int16, np.int16)}
 _WIDTHS = (512, 512)  # of the networks of shapes

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from ...errors import ConfigError
 from ..registry import Factory, Modules
+from ..shape import NetworkShape
 from .views import PlanesNetwork, PlanesPlan, TowerPlan, ViewsNetwork, perceptron
-
-if TYPE_CHECKING:
-    from ..adversarial import NetworkShape
 
 SMALL = "minerva-small"
 

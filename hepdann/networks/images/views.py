@@ -6,20 +6,14 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import ConfigError
-from ..layers import Normalisation
+from ..shape import Autocast, Normalisation, ViewShape
 
-if TYPE_CHECKING:
-    pass
-
-Autocast = Literal["none", "bf16", "fp16"]
-ViewShape = tuple[str, int, int, int]  # name, channels, height (strips), width (planes)
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _ROWS = 256  # events that pass at a time where no gradient is wanted
 _SUMMED = 0.1  # brings sums over the strips of a plane to the size of its largest entry

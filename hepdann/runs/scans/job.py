@@ -132,7 +132,7 @@ class ScanJob:
         )
 
     def _settings(self, point: Point) -> TrainConfig:
-        return settings_at(self.config, point, images=not self.tensors.tabular)
+        return settings_at(self.config, point, images=bool(self.tensors.views))
 
     def _prepared(self, point: Point) -> tuple[Domains, TrainConfig]:
         return prepare_training(self._settings(point), self.tensors, self.data)

@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...calibration import ObjectTarget
 from ...config import ScanConfig
 from ...criteria import teacher as teacher_of
 from ...domains import watched_rows
 from ...errors import RunError
 from ...evaluation import truth_of
 from ...evaluation.scan.judge import Epochs, ScanJudge
-from ...inference import classify, corrected
+from ...inference import corrected
+from ...inference.passes import classify
 from ...inputs import read_json
 from ...methods import calibration_of
 from ...networks import AdversarialNetwork
@@ -76,13 +78,19 @@ class TargetRun(TargetMaps):
     @cached_property
     def aligned(self) -> dict[str, Target]:
         """The target's test split as each alignment leaves it, the simplest first."""
-        return {name: self.apply(name, self.judge.target) for name in self.scored}
+        return {name: self.apply(name, self._held_out) for name in self.scored}
+
+    @property
+    def _held_out(self) -> NDArray[np.bool_]:
+        return np.asarray(self.domains.target.split == TEST)
 
     def _score(self, network: AdversarialNetwork, events: Target, domain: Any) -> Scores:
         """(K, n, C) scores of a stack for events of a test split, by the domain's statistics."""
         images = self.domains.images
         if images is None:
             return classify(network, events.features, self.domains.scaling, domain)
+        if isinstance(events, ObjectTarget):
+            return classify(network, events.objects, images.scaling, domain)
         of_source = isinstance(events, Source)
         whole = self.domains.source if of_source else self.domains.target
         hits = images.source if of_source else images.target
@@ -137,11 +145,11 @@ class TargetRun(TargetMaps):
         if path.exists():
             return True
         stacks, teacher, name = self.stacks, None, self.baselines()["teacher"]
-        if self.domains.images is None:  # which have no teacher
-            teacher = self._teach(name, self.judge.target)
+        if not self.domains.tensors.views:  # which have no teacher
+            teacher = self._teach(name, self._held_out)
         if stacks.unlabelled(shard):
             target = self.domains.target
-            taught = self._teach(name, target)
+            taught = self._teach(name, np.ones(len(target), np.bool_))
             stacks.teach(soft_labelled(target, taught, self.domains.source.classes))
         files = ShardFiles.of_scan(self.folder, path.stem)
         observer = _Observer(self.judge, teacher, files.scores)
@@ -155,9 +163,9 @@ class TargetRun(TargetMaps):
         files.remove()
         return True
 
-    def _teach(self, name: str, events: Target) -> Scores:
-        """(n, C) prediction of an alignment, or of source-only, for target events."""
-        mapped = self.apply(name, events)
+    def _teach(self, name: str, rows: NDArray[np.bool_]) -> Scores:
+        """(n, C) prediction of an alignment, or of source-only, for target events at some rows."""
+        mapped = self.apply(name, rows)
         mean: Scores = self._score_aligned(self.source_only.networks[-1], name, mapped).mean(0)
         return mean
 
@@ -188,7 +196,7 @@ class TargetRun(TargetMaps):
             taught = None if seeds.method == ORACLE else teacher
             one, group = self._judge(seeds, mc, target, epochs, history, numbers, taught)
             if seeds.method == ORACLE:
-                source = self._teach(SOURCE_ONLY, self.judge.target)
+                source = self._teach(SOURCE_ONLY, self._held_out)
                 group["gap"] = self.judge.gap(source, target[list(seeds.members)].mean(0))
             rows += one
             groups.append(group)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...alignment import from_dict
 from ...calibration import Calibration
@@ -15,7 +19,7 @@ from ...inference import PRIOR
 from ...store.content import PointMaps, StoredCalibration
 from ...tensors import Target
 from ..advice import diagnose_first
-from ..aligned import Aligned, fit_alignments, wanted_maps
+from ..aligned import Aligned, aligned_target, fit_alignments, wanted_maps
 from ..calibrated import Calibrated, fit_calibrations
 from .files import AGAIN, read_target, target_path, write_target
 from .grid import SOURCE_ONLY, Point
@@ -66,7 +70,9 @@ class TargetMaps:
 
     def _stored(self, path: Path) -> Aligned:
         known = read_target(path, PointMaps, self.fingerprint)
-        event = self.domains.target.features[:1]
+        event: Any = self.domains.target.features[:1]
+        if self.domains.objects is not None:
+            event = self.domains.objects[1].take(slice(0, 1))
         try:
             maps = {name: from_dict(known["maps"][name]) for name in self.names}
             if any(one.apply(event).shape != event.shape for one in maps.values()):
@@ -93,8 +99,7 @@ class TargetMaps:
         corrected_too = () if self.fitted.correction is None else (PRIOR,)
         return (SOURCE_ONLY, *corrected_too, *self.names)
 
-    def apply(self, name: str, events: Target) -> Target:
-        """Target events as a baseline scores them."""
-        if name in (SOURCE_ONLY, PRIOR):
-            return events
-        return events.with_features(self.fitted.maps[name].apply(events.features))
+    def apply(self, name: str, rows: NDArray[np.bool_]) -> Target:
+        """Target events at some rows as a baseline scores them, with their objects if any."""
+        one = None if name in (SOURCE_ONLY, PRIOR) else self.fitted.maps[name]
+        return aligned_target(self.domains, one, rows)

@@ -10,9 +10,9 @@ from ... import alignment, methods, networks
 from ...config import TrainConfig
 from ...domains import auto_batch_size
 from ...errors import refuse
-from ...inference.passes import choose_autocast, choose_device
+from ...inference.devices import choose_autocast, choose_device
 from ...methods import Method, calibration_of, method_of
-from ...networks import NetworkShape, Normalisation, ObjectShape, ViewShape
+from ...networks.shape import NetworkShape, Normalisation, ObjectShape, ViewShape
 from ...registry import PARAMETRISED
 from ...training import LambdaSchedule, Member, RateSchedule, Settings
 from ..aligned import wanted_maps

@@ -13,7 +13,7 @@ import torch
 
 from ... import methods
 from ...alignment import Alignment
-from ...calibration import Calibration, ObjectSource, with_parameter
+from ...calibration import Calibration, ObjectSource, ObjectTarget, with_parameter
 from ...config import TrainConfig
 from ...domains import (
     ChangedBlocks,
@@ -34,8 +34,9 @@ from ...errors import ConfigError
 from ...evaluation import PeekObserver, oracle_source, truth_of
 from ...networks import NetworkShape
 from ...registry import PARAMETRISED
-from ...tensors import Objects, Source, Target
+from ...tensors import Source, Target
 from ...training import StackTrainer, distributed
+from ..aligned import aligned_target
 from ..preparation import augment_of, auxiliary_shifts
 from .plan import (
     Places,
@@ -175,15 +176,14 @@ class Stacks:
         self._domains, self._plan, self._truth = domains, plan, truth_of(domains)
         self._calibrations = calibrations
         if domains.images is not None:
-            self._put_images(domains.images, workers, fold)
+            self._put_images(domains.images, maps, workers, fold)
             return
         shared_processes(train, (), images=False)
         streams = domains.blocks or (None, None)
         self.sources = [self._put(domains.source, streams[0])]
         self.targets = [self._put(domains.target, streams[1])]
         for name in trained_on(train):
-            mapped = maps[name].apply(domains.target.features)
-            self.targets.append(self._put(domains.target.with_features(mapped)))
+            self.targets.append(self._put(aligned_target(domains, maps[name])))
         if train.oracle and self._truth is not None:
             self.sources.append(self._put(oracle_source(self._truth, domains.target)))
         oracle, adapted_source = len(self.sources) > 1, domains.source
@@ -210,7 +210,9 @@ class Stacks:
         self.shards = cut(plan(train, places, False), workers, fold)
         self._untaught = len(self.sources)
 
-    def _put_images(self, images: Images, workers: int, fold: int | None) -> None:
+    def _put_images(
+        self, images: Images, maps: Mapping[str, Alignment], workers: int, fold: int | None
+    ) -> None:
         """Likewise of images; torch's threads are as many as the process has."""
         domains, device = self._domains, self.settings.device
         oracle = self.train.oracle and self._truth is not None
@@ -229,9 +231,13 @@ class Stacks:
         self.targets = [put(domains.target, images.target, blocks=streams[1])]
         if oracle and self._truth is not None:
             self.sources.append(put(oracle_source(self._truth, domains.target), images.target))
+        for name in trained_on(self.train):
+            target = aligned_target(domains, maps[name])
+            assert isinstance(target, ObjectTarget)  # no alignment is of images
+            self.targets.append(put(target, target.objects))
         for name in names:
-            assert isinstance(images.source, Objects)
-            plain = ObjectSource.of(domains.source, images.source)
+            assert domains.objects is not None
+            plain = ObjectSource.of(domains.source, domains.objects[0])
             mc = self._calibrations[name].calibrated(plain)
             assert isinstance(mc, ObjectSource)
             self.sources.append(put(mc, mc.objects))

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Protocol, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ...domains import Domains, object_shapes, view_shapes
 from ...evaluation import PeekObserver
 from ...inference import InputColumns, Model, prior_corrected
-from ...inference.steps import Part, network_of
+from ...inference.steps import Part
 from ...store.paths import RunPaths, ScanPaths
 from ...training import (
     Clock,
@@ -250,7 +249,7 @@ def model_of(
 def parts_of(trainer: StackTrainer) -> dict[str, Part]:
     """The methods of a stack, with the averaged weights of each member's chosen epoch."""
     with trainer.chosen() as trained:
-        state = {key: value.detach().cpu().clone() for key, value in trained.state_dict().items()}
+        state = {name: values.copy() for name, values in trained.arrays().items()}
     parts = {}
     for name in dict.fromkeys(m.label for m in trainer.members):
         chosen = [k for k, m in enumerate(trainer.members) if m.label == name]
@@ -261,7 +260,8 @@ def parts_of(trainer: StackTrainer) -> dict[str, Part]:
         }
         seeds = tuple(m.seed for m in members)
         parts[name] = Part(
-            network_of(trainer.network.shape, seeds, member_state),
+            trainer.network.shape,
+            member_state,
             members[0].method.target_domain,
             tuple(float(trainer.lambda_[k]) for k in chosen),
             seeds,
@@ -278,13 +278,12 @@ def joined(shards: Iterable[dict[str, Part]]) -> dict[str, Part]:
 
 
 def _together(one: Part, other: Part) -> Part:
-    seeds, before = (*one.seeds, *other.seeds), one.network.state_dict()
-    state = {
-        key: torch.cat([before[key], value], dim=_member_axis(key))
-        for key, value in other.network.state_dict().items()
+    weights = {
+        name: np.concatenate([one.weights[name], values], axis=_member_axis(name))
+        for name, values in other.weights.items()
     }
-    network = network_of(one.network.shape, seeds, state)
-    return Part(network, one.target_domain, (*one.lambda_, *other.lambda_), seeds)
+    lambda_, seeds = (*one.lambda_, *other.lambda_), (*one.seeds, *other.seeds)
+    return Part(one.shape, weights, one.target_domain, lambda_, seeds)
 
 
 def _member_axis(key: str) -> int:

@@ -116,7 +116,8 @@ class RunScores(ScoreFile):
             raise RunError(what, where=self.path.parent, mend="train again")
         features = self.column("target", "features")
         if not self.folds:
-            return from_dict(models[0].alignments[alignment]).apply(features)
+            whole: NDArray[np.float32] = from_dict(models[0].alignments[alignment]).apply(features)
+            return whole
         mapped, fold = np.empty_like(features), self.column("target", "fold")
         for number, model in enumerate(models):
             rows = fold == number

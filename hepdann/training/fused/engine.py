@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...compiled import aligned, function
-from ...methods import Batch
+from ...methods import Batch, Phase
 from ...networks import StackedBatchNorm, StackedLinear
 from ..step.engine import StepValues
+from ..step.optimisers import StackOptimiser
 from ..step.stack import Stack
 
 _TILE = 256  # events of a block
@@ -30,32 +31,59 @@ class FusedEngine:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        parts = list(stack.parts.values())
-        moments = stack.optimisers[0].moments()
-        self.counts = [entry["step"] for entry in moments]
+        self._phases = [
+            _CompiledPhase(stack, number, phase, optimiser)
+            for number, (phase, optimiser) in enumerate(
+                zip(stack.phases, stack.optimisers, strict=True)
+            )
+        ]
+
+    def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
+        """Train one step, phase after phase."""
+        x, weight = batch.x.contiguous(), batch.weight.contiguous()
+        label, lambda_ = batch.label.long().contiguous(), at.lambda_.to(x.dtype).contiguous()
+        given = [tensor.data_ptr() for tensor in (x, label, weight, lambda_)]
+        figures = dict[str, Tensor]()
+        for phase in self._phases:
+            figures |= phase.step(batch, given, at)
+        return figures
+
+    def flush(self) -> None:
+        """The stack holds everything already."""
+
+
+class _CompiledPhase:
+    """One update of a step, on the buffers of the stack and of one of its optimisers."""
+
+    def __init__(self, stack: Stack, number: int, phase: Phase, optimiser: StackOptimiser) -> None:
+        self.stack, self.phase = stack, phase
+        self.later = {name for other in stack.phases[number + 1 :] for name in other.parts}
+        moments = dict(zip(phase.parts, optimiser.moments(), strict=True))
+        self.counts = [entry["step"] for entry in moments.values()]
+        parts, none = stack.parts, torch.empty(0)
+        remembered = [moments.get(name, {}) for name in parts]
         self._buffers = [  # of each part; torch moves none of them
-            *[part.value for part in parts], *[part.gradient for part in parts],
-            *[entry["exp_avg"] for entry in moments], *[entry["exp_avg_sq"] for entry in moments],
-            *[part.average for part in parts],
+            *[part.value for part in parts.values()], *[part.gradient for part in parts.values()],
+            *[entry.get("exp_avg", none) for entry in remembered],
+            *[entry.get("exp_avg_sq", none) for entry in remembered],
+            *[part.average for part in parts.values()],
         ]  # fmt: skip
         self._tables: _Tables | None = None
 
-    def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
-        """Train one step."""
-        tables = self._tables = self._tables or _Tables(self.stack, batch)
+    def step(self, batch: Batch, given: Sequence[int], at: StepValues) -> Mapping[str, Tensor]:
+        """Do it, with the addresses of inputs, labels, weights and λ."""
+        tables = self._tables = self._tables or _Tables(self.stack, self.phase, batch, self.later)
         torch._foreach_add_(self.counts, 1)
         tables.sizes[_DONE] = int(self.counts[0])
         tables.addresses[:] = [buffer.data_ptr() for buffer in self._buffers]
         tables.rates[:] = at.rates
         tables.settings[:] = at.domain_weight, at.clip, at.average_decay
-        x, weight = batch.x.contiguous(), batch.weight.contiguous()
-        label, lambda_ = batch.label.long().contiguous(), at.lambda_.to(x.dtype).contiguous()
-        given = (x, label, weight, lambda_)
-        tables.compute(*tables.before, *[tensor.data_ptr() for tensor in given], *tables.behind)
+        tables.compute(*tables.before, *given, *tables.behind)
         return tables.figures
 
-    def flush(self) -> None:
-        """The stack holds everything already."""
+
+def _bits(flags: Sequence[bool]) -> int:
+    return sum(1 << bit for bit, flag in enumerate(flags) if flag)
 
 
 def _start(stack: Stack, part: str, tensor: Tensor | None) -> int:
@@ -80,8 +108,9 @@ class _Tables:
     Columns and sizes are those of ``step.c``.
     """
 
-    def __init__(self, stack: Stack, batch: Batch) -> None:
-        network, shape = stack.network, stack.network.shape
+    def __init__(self, stack: Stack, phase: Phase, batch: Batch, later: Container[str]) -> None:
+        network, shape, losses = stack.network, stack.network.shape, phase.losses
+        assert losses is not None
         chains = {
             name: [m for m in network.get_submodule(name).modules() if isinstance(m, StackedLinear)]
             for name in network.parts
@@ -104,9 +133,11 @@ class _Tables:
         ends = list(itertools.accumulate(len(chain) for chain in chains.values()))[:2]
         self.layers = np.array(layers, np.int64)
         per_domain = shape.normalisation == "domain"
+        apart = shape.normalisation != "shared"  # no event's features depend on the target's
+        seen = losses.domain or (losses.target_seen and not apart)
         blocks = [
             (domain, first, min(_TILE, batch.size - first), domain if per_domain else 0)
-            for domain in range(batch.domains)
+            for domain in range(batch.domains if seen else batch.domains - 1)
             for first in range(0, batch.size, _TILE)
         ]
         self.blocks = np.array(blocks, np.int64)
@@ -116,10 +147,14 @@ class _Tables:
             for tensor in network.part(name)
         ]
         self.tensors = np.array(tensors_of, np.int64)
+        flags = (losses.label, losses.domain, losses.lambda_on_loss, losses.target_detached)
+        moved = [name in phase.parts for name in stack.parts]
+        averaged = [name in phase.parts and name not in later for name in stack.parts]
         widest, together = int(self.layers[:, _OUTPUTS].max()), len(blocks) if norms else 1
         self.sizes = np.array(
             [len(batch.x), shape.inputs, batch.domains, batch.size, len(layers), len(blocks),
-             len(tensors_of), widest, own, bool(norms), per_domain, 0, *ends], np.int64,
+             len(tensors_of), widest, own, bool(norms), per_domain, 0, *ends,
+             *map(_bits, (flags, moved, averaged))], np.int64,
         )  # fmt: skip
         rows, dtype = (together - 1) * own + top, batch.x.numpy().dtype
         factors = len(layers) * batch.domains * widest  # and weights of events, and their sums
@@ -133,7 +168,12 @@ class _Tables:
         self.before = [array.ctypes.data for array in tables]
         self.behind = [a.ctypes.data for a in (self.rates, self.settings, *memory, figures)]
         names = ("label_loss", "domain_loss", "domain_accuracy")
-        self.figures = dict(zip(names, torch.from_numpy(figures), strict=True))
+        known = (losses.label, losses.domain, losses.domain)
+        self.figures = {
+            name: values
+            for name, values, computed in zip(names, torch.from_numpy(figures), known, strict=True)
+            if computed
+        }
         compute = compiled_step(dtype.itemsize)
         assert compute is not None
         self.compute = compute

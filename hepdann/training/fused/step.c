@@ -1,4 +1,4 @@
-/* A training step of a stack of DANNs: gradients, clipping, Adam, averaged weights, member after member.
+/* A phase of a training step of a stack of DANNs: gradients, clipping, Adam, averaged weights, member after member.
  *
  * A block is a few hundred events, feature-major: a row is an activation, a column an event. With batch
  * normalisation a whole batch goes through one layer of the extractor after the other, else one block
@@ -17,10 +17,13 @@
  * of the output; others are where a tensor of all members begins in the buffer of its part, or -1 */
 enum { PART, INPUTS, OUTPUTS, WEIGHT, BIAS, SCALE, SHIFT, IN, NORMAL, OUT };
 enum { DOMAIN, FIRST, COUNT, GROUP }; /* columns of the table of blocks */
+enum { LABEL_LOSS = 1, DOMAIN_LOSS = 2, LAMBDA_ON_LOSS = 4, TARGET_DETACHED = 8 };
 
 typedef struct {
     int64_t members, features, domains, events, count, blocks, parameters, widest, own, normalised, per_domain, done;
     int64_t heads[2];       /* index of the first layer of each */
+    int64_t losses, moved;  /* bits: of losses below, and of parts that move */
+    int64_t averaged;       /* and whose averages follow */
     const int64_t *layers;  /* (count, 10) */
     const int64_t *table;   /* (blocks, 4) */
     const int64_t *tensors; /* (parameters, 3) part, start and size of a member */
@@ -118,7 +121,7 @@ typedef void Step(const Shape *, void *const *, const void *, const int64_t *, c
                              REAL *inverse, REAL *figures)                                                    \
     {                                                                                                         \
         Shape shape;                                                                                          \
-        memcpy(&shape, sizes, 14 * sizeof *sizes);                                                            \
+        memcpy(&shape, sizes, 17 * sizeof *sizes);                                                            \
         shape.layers = layers, shape.table = table, shape.tensors = tensors;                                  \
         Step *step = CHOOSE(TYPE);                                                                            \
         step(&shape, addresses, x, label, weight, lambda, rates, settings, memory, slopes, inverse, figures); \

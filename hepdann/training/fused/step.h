@@ -361,7 +361,7 @@ TARGET static void NAME(backward)(const Shape *shape, int64_t first, int64_t end
     }
 }
 
-/* Gradients of L_y + w_d L_d of member k, the domain part reversed at the features. */
+/* Gradients of what is asked of L_y + w_d L_d of member k, the domain part reversed at the features. */
 TARGET static void NAME(gradients)(const Shape *shape, int64_t k, REAL *const *value,
                                    REAL *const *gradient, const REAL *x, const int64_t *label,
                                    const REAL *weight, REAL lambda, REAL domain_weight, REAL *memory,
@@ -415,7 +415,7 @@ TARGET static void NAME(gradients)(const Shape *shape, int64_t k, REAL *const *v
             const REAL *features = memory + b * stride + top[OUT] * TILE;
             const REAL *w = weight + (k * domains + domain) * size + block[FIRST];
             REAL *below = slopes + b * stride + top[OUT] * TILE, scaled[TILE] = {0}, target[TILE] = {0};
-            if (!is_target) {
+            if (shape->losses & LABEL_LOSS && !is_target) {
                 const int64_t *y = label + (k * (domains - 1) + domain) * size + block[FIRST];
                 const REAL share = 1.0 / ((domains - 1) * size), *z = rows + last[OUT] * TILE;
                 REAL *delta = head_slopes + last[OUT] * TILE;
@@ -430,16 +430,21 @@ TARGET static void NAME(gradients)(const Shape *shape, int64_t k, REAL *const *v
                 NAME(backward)(shape, first_head, second_head, value, gradient, k, features, below, rows,
                                head_slopes, wide, 1);
             }
+            if (!(shape->losses & DOMAIN_LOSS))
+                continue;
+            const int on_loss = (shape->losses & LAMBDA_ON_LOSS) != 0;
             const REAL share = (is_target ? 0.5 : 0.5 / (domains - 1)) / size;
+            const REAL reversed = is_target && shape->losses & TARGET_DETACHED ? 0 : on_loss ? -1 : -lambda;
             const int64_t out = shape->layers[10 * (shape->count - 1) + OUT] * TILE;
             NAME(forward)(shape, second_head, shape->count, value, k, features, rows, wide);
             for (int64_t t = 0; t < n; t++) {
                 scaled[t] = w[t] * share;
                 recognised += ((rows[out + t] > 0) == is_target) * share;
             }
-            domain_loss += NAME(logistic)(rows + out, is_target, 0, scaled, head_slopes + out, domain_weight, wide);
+            domain_loss += NAME(logistic)(rows + out, is_target, 0, scaled, head_slopes + out,
+                                          on_loss ? lambda * domain_weight : domain_weight, wide);
             NAME(backward)(shape, second_head, shape->count, value, gradient, k, features, below, rows,
-                           head_slopes, wide, -lambda);
+                           head_slopes, wide, reversed);
         }
         for (int64_t index = first_head - 1; index >= 0; index--) {
             const int64_t *layer = shape->layers + 10 * index, inputs = layer[INPUTS], outputs = layer[OUTPUTS];
@@ -490,7 +495,8 @@ TARGET static void NAME(advance)(const Shape *shape, int64_t k, int64_t part, RE
     }
     const double clipped = largest / (sqrt(square) + 1e-6);
     const REAL scale = clipped < 1 ? clipped : 1, pace = rate / (1 - pow(0.9, done));
-    const REAL root = sqrt(1 - pow(0.999, done)), towards = 1 - decay, keep = 0.999, gain = 0.001;
+    const REAL root = sqrt(1 - pow(0.999, done)), keep = 0.999, gain = 0.001;
+    const REAL towards = shape->averaged >> part & 1 ? 1 - decay : 0;
     for (const int64_t *entry = shape->tensors; entry < shape->tensors + 3 * shape->parameters; entry += 3) {
         const int64_t start = entry[1] + k * entry[2];
         if (entry[0] != part)
@@ -523,7 +529,8 @@ TARGET static void NAME(step)(const Shape *shape, void *const *addresses, const 
         NAME(gradients)(shape, k, buffers, buffers + 3, x, label, weight, ((const REAL *)lambda)[k],
                         settings[0], memory, slopes, inverse, figures);
         for (int64_t part = 0; part < 3; part++)
-            NAME(advance)(shape, k, part, buffers, rates[k], shape->done, settings[1], settings[2]);
+            if (shape->moved >> part & 1)
+                NAME(advance)(shape, k, part, buffers, rates[k], shape->done, settings[1], settings[2]);
     }
 }
 

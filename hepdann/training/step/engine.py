@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...compiled import function
 from ...errors import ConfigError
-from ...methods import DANN_PHASES, AdversaryWeight, Batch, Phase
+from ...methods import AdversaryWeight, Batch, Phase
 from ...networks import NetworkShape
 from ..settings import Settings
 from .optimisers import StackOptimiser
@@ -163,7 +163,7 @@ def unfusable(shape: NetworkShape, phases: Sequence[Phase], settings: Settings) 
     """
     plain = settings.optimiser == "adam" and settings.weight_decay == 0
     reasons = {
-        "step but that of dann": phases is not DANN_PHASES,
+        "objective but sums of L_y and L_d": any(phase.losses is None for phase in phases),
         f"activation {shape.activation}": shape.activation != "relu",
         "dropout": shape.dropout > 0,
         "network of the user's own": bool(shape.network),

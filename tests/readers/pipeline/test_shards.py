@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import threading
 
 import h5py
 import numpy as np
@@ -54,6 +55,22 @@ def test_a_conversion_outlives_a_worker_and_is_the_serial_one_to_the_bit(tmp_pat
 def test_what_is_wrong_on_a_worker_is_an_error_of_the_file_here():
     error = pickle.loads(pickle.dumps(ReadError("is bad", where="a.root", mend="copy it")))
     assert (str(error), error.where) == ("a.root: is bad; copy it", "a.root")
+
+
+def test_jobs_that_the_farm_has_ended_are_submitted_again(monkeypatch):
+    from hepdann import cluster
+
+    ended, asked = threading.Event(), []
+
+    class Farm:
+        def scale(self, jobs):
+            asked.append(jobs)
+            if len(asked) == 2:
+                ended.set()
+
+    monkeypatch.setattr(cluster, "_REFILL", 0.01)
+    cluster._refill(Farm(), 3, ended)
+    assert asked == [3, 3]
 
 
 def test_a_cluster_that_cannot_be_used_is_refused_in_a_line(monkeypatch):
