@@ -110,22 +110,28 @@ def calibrate(
     least = min(max(figure.value, 0.5) for _, figure in options)
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
     near.sort(key=lambda o: (len(o[0].theta), o[0].distance))
-    chosen, after = near[0]
-    hides = None
+    (chosen, after), hides = near[0], None
     if verdict(before, after) != "not closed" and (suspect or calibration(chosen).moved()):
         chosen, after = next((o for o in near if mixture(o[0]).explains), near[0])
         hides = mixture(chosen)
-    candidates = [
-        Candidate(f.family.name, len(f.theta), f.distance, figure, parameters_of(f))
-        for f, figure in options
-    ]
-    rest = [Candidate(one.name, len(one.parameters), d, None) for d, one, _ in tried[_JUDGED:]]
-    candidates[1:] = sorted([*candidates[1:], *rest], key=lambda c: c.distance)
     shown = chosen
     if families is not None and not len(chosen.theta):
         shown = min((fit for fit, _ in options[1:]), key=lambda fit: fit.distance, default=chosen)
     best, drawn = calibration(chosen), (calibration(shown), search.profiles(shown))
-    return CalibrationReport(best, tuple(candidates), before, after, chosen.held, hides, *drawn)
+    known = _candidates(options, tried[_JUDGED:])
+    return CalibrationReport(best, known, before, after, chosen.held, hides, *drawn)
+
+
+def _candidates(
+    options: Sequence[tuple[FamilyFit, Figure]], rest: Sequence[tuple[float, Family, Floats]]
+) -> tuple[Candidate, ...]:
+    """What was judged, the identity first, and families of which only the distance is known."""
+    first, *others = [
+        Candidate(f.family.name, len(f.theta), f.distance, figure, parameters_of(f))
+        for f, figure in options
+    ]
+    others += [Candidate(one.name, len(one.parameters), d, None) for d, one, _ in rest]
+    return first, *sorted(others, key=lambda c: c.distance)
 
 
 class _Search:
