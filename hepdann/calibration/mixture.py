@@ -33,6 +33,7 @@ _JOINT = 2  # of the rank, beside a score and its square
 _EVENTS = 40  # at least so many for each function, of those that are compared together
 _UNEXPLAINED = 0.05  # share of the difference from which something else differs too
 _TURNS = 3  # of the fit of fractions, on which the covariance depends
+_ALIKE = 1e-12  # variance of a mean below which a function says nothing, as a score of one class
 _CONSTANT = 1e-8  # of the largest variance, below which a combination of functions is constant
 
 
@@ -131,6 +132,7 @@ def _compared(
     """
     weight = np.asarray(mc.weight, dtype=np.float64)
     rows = [mc.label == c for c in np.unique(mc.label)]
+    rows = [row for row in rows if weight[row].sum() > 0]  # a fitted fraction may be none
     share = np.array([weight[row].sum() for row in rows]) / weight.sum()
     moments = [_moments(ours[row], weight[row], mc.event_id[row]) for row in rows]
     mean, covariance = (np.stack(part) for part in zip(*moments, strict=True))
@@ -139,13 +141,13 @@ def _compared(
     def whitened(share: Floats, first: int | None = None) -> Floats:
         """What makes the first differences at these fractions independent, of unit variance."""
         total = (spread + np.tensordot(share**2, covariance, 1))[:first, :first]
-        unit = np.sqrt(np.maximum(np.diag(total), 1e-300))
+        unit = np.sqrt(np.maximum(np.diag(total), _ALIKE))
         values, vectors = np.linalg.eigh(total / np.outer(unit, unit))
         varies = values > _CONSTANT * values[-1]
         return np.asarray((vectors[:, varies] / np.sqrt(values[varies])).T / unit)
 
     root = whitened(share)
-    for _ in range(0 if held else _TURNS):
+    for _ in range(0 if held or len(rows) < 2 else _TURNS):
         rest = np.linalg.lstsq(root @ (mean[1:] - mean[0]).T, root @ (goal - mean[0]))[0]
         rest = np.clip(rest, 0.0, 1.0)
         rest /= max(1.0, rest.sum())

@@ -143,6 +143,7 @@ class NetworkSettings(TypedDict, total=False):
     nuisance: Sequence[str] | None
     nuisance_classes: Sequence[str] | None
     nuisance_weight: float
+    object_weight: float
     nuisance_head: Sequence[int]
     adversary_steps: int
     mixtures: Sequence[Mapping[str, Any]] | None

@@ -7,15 +7,36 @@
 ``hepdann.predict`` reads files, and writes what the model says of them.
 """
 
-from .model import BASE, NO_FOLD, PRIOR, InputColumns, Model, prior_corrected
+from .folds import NO_FOLD, object_scores
+from .model import BASE, PRIOR, InputColumns, Model, prior_corrected
 from .prediction import PredictedFile, Prediction, predict
 from .predictor import Predictor, known_events, open_predictor
 from .steps import Branch, Combination, FoldMean, Inputs, Mixture, Part, Scores, Step, corrected
 from .stored_model import load_model, save_model
 
 __all__ = [
-    "BASE", "NO_FOLD", "PRIOR", "Branch", "Combination", "FoldMean", "InputColumns",
-    "Inputs", "Mixture", "Model", "Part", "PredictedFile", "Prediction", "Predictor", "Scores",
-    "Step", "corrected", "known_events", "load_model", "open_predictor", "predict",
-    "prior_corrected", "save_model",
+    "BASE",
+    "NO_FOLD",
+    "PRIOR",
+    "Branch",
+    "Combination",
+    "FoldMean",
+    "InputColumns",
+    "Inputs",
+    "Mixture",
+    "Model",
+    "Part",
+    "PredictedFile",
+    "Prediction",
+    "Predictor",
+    "Scores",
+    "Step",
+    "corrected",
+    "known_events",
+    "load_model",
+    "object_scores",
+    "open_predictor",
+    "predict",
+    "prior_corrected",
+    "save_model",
 ]  # fmt: skip

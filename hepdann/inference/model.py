@@ -15,8 +15,9 @@ from ..domains.scaling import Scaling
 from ..errors import RunError
 from ..networks.shape import ObjectShape, ViewShape
 from ..registry import PARAMETRISED, calibration_of, method_of
-from ..tensors import Collection, Objects, Tensors, fold_of
+from ..tensors import Collection, Objects, Tensors
 from ..tensors.arrays import column_names, columns, numbers
+from .folds import score_by_fold
 from .steps import Branch, Combination, FoldMean, Inputs, Mixture, Part, Scores, Step
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 DOMAINS = {"source": 0, "target": 1}
 BASE = "source-only"  # its networks score what an alignment maps
-NO_FOLD = 255  # of an event that no fold was trained on: all folds score it
 PRIOR = f"{BASE}+prior"  # its scores on the target, corrected for the target's class fractions
 
 
@@ -116,25 +116,11 @@ class Model:
         parts = {name: replace(part, device=device) for name, part in self.parts.items()}
         return replace(self, parts=parts, folds=tuple(fold.on(device) for fold in self.folds))
 
-    def folds_of(
-        self, event_id: NDArray[np.uint64], known: NDArray[np.uint64]
-    ) -> NDArray[np.uint8]:
-        """The fold that did not see each event; :data:`NO_FOLD` of one that none was trained on."""
-        fold = fold_of(event_id, len(self.folds), self.salt)
-        place = np.minimum(np.searchsorted(known, event_id), len(known) - 1)
-        fold[known[place] != event_id] = NO_FOLD
-        return fold
-
     def adapts(self, method: str) -> bool:
         """Whether the method scores the target by the target's own statistics."""
         if method in self.mixtures:
             return False  # it has no domain head of its own
         return self._part(method).target_domain == 1
-
-    def align(self, features: NDArray[np.float32], method: str) -> NDArray[np.float32]:
-        """Target features (N, F) as the alignment of the method maps them, if it has one."""
-        alignment = self._alignment(method)
-        return features if alignment is None else alignment.apply(features)
 
     def varies(self, method: str, domain: str = "source") -> bool:
         """Whether an error of a calibration changes the method's scores of a domain.
@@ -218,7 +204,9 @@ class Model:
             RunError: no such method or domain, or another number of features.
         """
         if self.folds and fold is not None and len(fold):
-            return self._by_fold(inputs, method, domain, fold, errors, domain_heads)
+            return score_by_fold(
+                self, inputs, method, domain, fold, errors=errors, domain_heads=domain_heads
+            )
         steps = self.steps(method, domain, errors)
         if inputs.ndim != 2 or inputs.shape[1] != self.inputs:
             views = [f"{name} {shape}" for name, *shape in (*self.views, *self.objects)]
@@ -227,30 +215,6 @@ class Model:
                 mend=f"give {', '.join(views or self.features)}",
             )
         return steps.score(self._events(inputs), domain=domain_heads)
-
-    def _by_fold(
-        self,
-        inputs: Inputs,
-        method: str,
-        domain: str,
-        fold: NDArray[np.uint8],
-        errors: float,
-        domain_heads: bool,
-    ) -> Scores:
-        parts = []
-        for number in np.unique(fold).tolist():
-            model, rows = self if number == NO_FOLD else self.folds[number], fold == number
-            part = inputs[rows] if isinstance(inputs, np.ndarray) else inputs.take(rows)
-            scores = model.score(part, method, domain, errors=errors, domain_heads=domain_heads)
-            parts.append((rows, scores))
-        first = parts[0][1].members
-        members = np.empty((len(first), len(fold), first.shape[2]), np.float32)
-        domain_score = np.empty(len(fold) * domain_heads, np.float32)
-        for rows, scores in parts:
-            members[:, rows] = scores.members
-            if domain_heads:
-                domain_score[rows] = scores.domain
-        return Scores(members, domain_score)
 
     def latent(self, inputs: Inputs, method: str, domain: str = "target") -> NDArray[np.float32]:
         """Feature layer (N, H) of the method's first member; of a mixture, of its first part."""
@@ -262,32 +226,6 @@ class Model:
         shape = next(iter(self.parts.values())).shape
         counts = zip(self.objects, shape.object_classes, strict=False)
         return {name: classes for (name, *_), classes in counts if classes}
-
-    def object_scores(
-        self,
-        inputs: Objects,
-        method: str,
-        domain: str = "target",
-        *,
-        fold: NDArray[np.uint8] | None = None,
-    ) -> dict[str, NDArray[np.float32]]:
-        """Class probabilities (objects, C) by collection, of those whose objects have classes.
-
-        Each event is scored by the fold that did not see it, see :meth:`score`.
-        """
-        if not self.folds or fold is None or not len(fold):
-            scores = self.steps(method, domain).object_scores(inputs)
-            return dict(zip(self.object_classes, scores, strict=True))
-        counts = {name: p.counts for (name, *_), p in zip(self.objects, inputs.parts, strict=True)}
-        out = {
-            name: np.full((counts[name].sum(), classes), np.nan, np.float32)
-            for name, classes in self.object_classes.items()
-        }
-        for number in np.unique(fold).tolist():
-            model, rows = self if number == NO_FOLD else self.folds[number], fold == number
-            for name, values in model.object_scores(inputs.take(rows), method, domain).items():
-                out[name][np.repeat(rows, counts[name])] = values
-        return out
 
     def _events(self, inputs: Inputs) -> Inputs:
         """The inputs as maps take them: objects, if these are their rows."""

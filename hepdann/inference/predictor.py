@@ -13,6 +13,7 @@ from ..errors import RunError
 from ..store.paths import RunPaths
 from ..store.reading import read_metrics
 from ..store.scores_reader import open_scores
+from .folds import folds_of
 from .model import InputColumns, Model
 from .steps import Inputs, Scores, Step
 from .stored_model import load_model
@@ -69,7 +70,7 @@ class Predictor:
         """
         if self.known is None:
             raise RunError("the run has no folds", mend="train with --folds")
-        return self.model.folds_of(np.asarray(event_id, np.uint64), self.known)
+        return folds_of(self.model, np.asarray(event_id, np.uint64), self.known)
 
     def scores(self, inputs: Inputs, event_id: NDArray[np.uint64] | None = None) -> Scores:
         """Scores of every member, their spread and the domain score, of (N, F) inputs.

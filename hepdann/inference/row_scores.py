@@ -21,7 +21,8 @@ from ..store.reading import read_metrics
 from ..store.training_record import TrainingRecord
 from ..tensors import EventImages, Objects
 from .devices import choose_device
-from .model import NO_FOLD, Model, collections_of
+from .folds import NO_FOLD, folds_of, object_scores
+from .model import Model, collections_of
 from .object_lists import ObjectLists
 from .predictor import known_events
 from .row_files import IDENTITY, LISTS
@@ -194,7 +195,7 @@ class RowScorer:
         model, fold = self._model, None
         if self._known is not None:
             if event_id is not None:
-                columns["fold"][at] = model.folds_of(event_id[at], self._known)
+                columns["fold"][at] = folds_of(model, event_id[at], self._known)
             fold = columns["fold"][at]
         # elsewhere its domain heads only watched, or nobody asks
         asked = "domain_score" in self._columns and model.adapts(self.method)
@@ -212,7 +213,7 @@ class RowScorer:
         if asked:
             put("domain_score", found.domain)
         if isinstance(events, Objects) and self._lists.names:
-            of_objects = model.object_scores(events, self.method, domain, fold=fold)
+            of_objects = object_scores(model, events, self.method, domain, fold)
             self._lists.put(columns, inputs, of_objects)
         mean = found.mean
         for number, name in enumerate(self.scores):

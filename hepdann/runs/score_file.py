@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..domains import Domains
 from ..evaluation import truth_of, write_truth
-from ..inference import Inputs, Model
+from ..inference import Inputs, Model, object_scores
 from ..store.scores_file import MOVED, ScoreWriter, writing_scores
 from ..store.scores_reader import TensorRows, moved_to, rows_of_events
 from ..tensors import SPLITS, Objects, Target, Tensors, fold_of
@@ -151,7 +151,7 @@ def _score(
     latent = model.latent(inputs[test], method, domain)
     writer.scores(name, method, scores.members, domain_score, latent)
     if isinstance(inputs, Objects) and model.object_classes:
-        of_objects = model.object_scores(inputs, method, domain, fold=fold)
+        of_objects = object_scores(model, inputs, method, domain, fold)
         parts = {one.name: part for one, part in zip(inputs.collections, inputs.parts, strict=True)}
         for collection, values in of_objects.items():
             if np.isfinite(values).all():

@@ -1,6 +1,7 @@
 """Which family is chosen, and what certifies it."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -152,6 +153,16 @@ def test_a_map_of_all_events_does_not_explain_a_shift_of_one_class(toys, scaled,
     mixture = mixture_of(mc.with_features(map_.apply(mc.features)), mc, data, held=True)
     assert mixture.explains == explains
     assert not mixture_of(mc, mc, data, held=False).explains
+
+
+def test_a_class_that_the_data_have_none_of_is_no_part_of_the_mixture(toys):
+    mc, _ = toys(2000)
+    events, _ = toys(4000, seed=2)
+    rows = events.label == 0  # of labels that only this test knows
+    ids = events.event_id[rows] + np.uint64(9000)
+    alone = Target(events.features[rows], events.weight[rows], ids, events.split[rows])
+    weighted = replace(mc, weight=np.where(mc.label == 0, mc.weight, 0).astype(np.float32))
+    assert mixture_of(weighted, mc, alone, held=True).explains
 
 
 def test_few_events_with_many_features_are_a_mixture_all_the_same():

@@ -15,7 +15,7 @@ import hepdann
 from hepdann import shifts
 from hepdann.domains import prepare
 from hepdann.evaluation import open_scores
-from hepdann.inference import Model, predict
+from hepdann.inference import Model, object_scores, predict
 from hepdann.runs import open_run
 from hepdann.tensors import open_tensors, read_images
 from hepdann_cli.main import hepdann as program
@@ -109,7 +109,7 @@ def test_the_head_of_objects_learns_beside_the_adversary(run, tensors):
     assert "Objects of jets, of MC" in shown
     ((part, scores),) = open_scores(run.folder).objects("dann").values()
     events, model = read_images(tensors, "mc"), open_run(run.folder).model
-    np.testing.assert_allclose(scores, model.object_scores(events, "dann", "source")["jets"],
+    np.testing.assert_allclose(scores, object_scores(model, events, "dann", "source")["jets"],
                                atol=1e-6)  # fmt: skip
     assert np.array_equal(part.start, events.parts[0].start)
 
@@ -117,15 +117,18 @@ def test_the_head_of_objects_learns_beside_the_adversary(run, tensors):
 def test_scores_follow_their_objects_whatever_the_order_and_the_room(run, tensors):
     model, events = open_run(run.folder).model, read_images(tensors, "data", np.arange(40))
     (part,) = events.parts
-    expected = model.object_scores(events, "dann")["jets"]
+    expected = object_scores(model, events, "dann")["jets"]
     event = np.repeat(np.arange(len(part)), part.counts)
     order = np.lexsort((np.random.default_rng(0).random(len(event)), event))
     mixed = replace(events, parts=(replace(part, values=part.values[order]),))
-    scores = model.object_scores(mixed, "dann")["jets"]
+    scores = object_scores(model, mixed, "dann")["jets"]
     np.testing.assert_allclose(scores, expected[order], atol=1e-6)
-    alone = [model.object_scores(events.take(np.array([row])), "dann")["jets"] for row in range(40)]
+    alone = [
+        object_scores(model, events.take(np.array([row])), "dann")["jets"] for row in range(40)
+    ]
     np.testing.assert_allclose(np.concatenate(alone), expected, atol=1e-6)
-    folds = Model.of_folds((model, model), 0).object_scores(events, "dann", fold=np.arange(40) % 2)
+    both = Model.of_folds((model, model), 0)
+    folds = object_scores(both, events, "dann", fold=np.arange(40) % 2)
     np.testing.assert_allclose(folds["jets"], expected, atol=1e-6)
 
 
@@ -140,7 +143,7 @@ def test_lists_of_scores_run_along_those_of_the_file(run, files, tensors, tmp_pa
     order = ak.argsort(jets.jet_pt, ascending=False, stable=True)
     bottom = scores.score_jets_bottom[order][kept[order]]
     model = open_run(run.folder).model
-    expected = model.object_scores(read_images(tensors, "data"), "dann")["jets"]
+    expected = object_scores(model, read_images(tensors, "data"), "dann")["jets"]
     np.testing.assert_allclose(ak.to_numpy(ak.flatten(bottom)), expected[:, 2], atol=1e-6)
     (rows,) = predict(run, files[1], output=tmp_path / "h5", method="dann", format="hdf5").outputs
     import h5py
