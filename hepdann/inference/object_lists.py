@@ -26,7 +26,7 @@ class ObjectLists:
 
     @classmethod
     def of(cls, collections: Iterable[str], conversion: Conversion) -> Self:
-        """Those of some collections, with the classes that the conversion had."""
+        """The columns of some collections; the conversion names the classes of their objects."""
         columns = {}
         for name in collections:
             label = conversion.objects[name].label
@@ -36,7 +36,7 @@ class ObjectLists:
 
     @property
     def names(self) -> list[str]:
-        """Of all columns."""
+        """Names of all columns."""
         return [name for names in self.columns.values() for name in names]
 
     def empty(self, rows: int) -> dict[str, NDArray[Any]]:

@@ -53,7 +53,7 @@ class FusedEngine:
 
 
 class _CompiledPhase:
-    """One update of a step, on the buffers of the stack and of one of its optimisers."""
+    """The compiled update of a phase, on the buffers of the stack and of its optimiser."""
 
     def __init__(self, stack: Stack, number: int, phase: Phase, optimiser: StackOptimiser) -> None:
         self.stack, self.phase = stack, phase
@@ -71,7 +71,7 @@ class _CompiledPhase:
         self._tables: _Tables | None = None
 
     def step(self, batch: Batch, given: Sequence[int], at: StepValues) -> Mapping[str, Tensor]:
-        """Do it, with the addresses of inputs, labels, weights and λ."""
+        """Update its parts; ``given`` are addresses of inputs, labels, weights and λ."""
         tables = self._tables = self._tables or _Tables(self.stack, self.phase, batch, self.later)
         torch._foreach_add_(self.counts, 1)
         tables.sizes[_DONE] = int(self.counts[0])
@@ -83,6 +83,7 @@ class _CompiledPhase:
 
 
 def _bits(flags: Sequence[bool]) -> int:
+    """An integer whose bit n is flag n."""
     return sum(1 << bit for bit, flag in enumerate(flags) if flag)
 
 
