@@ -172,7 +172,7 @@ def init_config(
         ReadError: a file cannot be read, or has no such tree.
         ConfigError: the files have no input in common.
     """
-    from ..readers.images.plan import has_images
+    from ..readers.planning.images import has_images
     from ..readers.planning.input_samples import gather
     from ..readers.planning.plan import make_plan
 

@@ -22,11 +22,10 @@ from ..tensors import Tensors, TensorWriter, open_tensors, reweight
 from ..tensors.hdf5.allocation import writing
 from .conversion_record import Like
 from .conversion_record import like as take_over
-from .images.reader import image_units, read_tables
 from .pictures.convert import convert_pictures, picture_ref, pictures_of
 from .pipeline.blocks import BlockReader
 from .pipeline.companions import TruthFile
-from .pipeline.entry_ranges import Reader, UnitReader, choose_reader
+from .pipeline.entry_ranges import Reader, UnitReader, choose_reader, unit_reader
 from .pipeline.events import column_names
 from .pipeline.range_task import Done, Tally, Work
 from .pipeline.streams import ShardStream, Stream, default_threads, new_file
@@ -209,8 +208,7 @@ def convert_files(
     if like is not None:
         model = take_over(open_tensors(like), mc, data, config)
         mc, data, config = (), (), model.config
-    read, cut = choose_reader(reader)
-    read = read_tables(read)
+    read = choose_reader(reader)
     skips = Skips(allowed=skip_bad)
     locations = Locations() if reader in ("auto", "fast") else None
     inputs = gather(mc, data, config, data_only=model is not None, skips=skips, locations=locations)
@@ -227,7 +225,7 @@ def convert_files(
         truths = TruthFile(truth, inputs, made.label, config.convert.block_size, read)
     on_workers: Reader = "auto" if callable(reader) else reader
     conversion = _Conversion(made, truths, skips, progress, model, on_workers)
-    return conversion.run(output, image_units(cut, made.images), threads or default_threads())
+    return conversion.run(output, unit_reader(reader, made.images), threads or default_threads())
 
 
 def _check_output(output: Path) -> None:

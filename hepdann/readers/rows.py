@@ -17,19 +17,20 @@ from ..inputs import file_stamp
 from ..tensors import Jagged, View, event_ids
 from .conversion_record import Conversion, ConvertedSample, Like
 from .files import FileRef
-from .images.reader import image_units, read_tables
 from .pictures.convert import COLOUR, GREY, VIEW, picture_ids, together
 from .pictures.files import open_pictures
-from .pipeline.entry_ranges import Unit, choose_reader
+from .pipeline.entry_ranges import Unit, choose_reader, unit_reader
 from .pipeline.events import column_names, make_events
 from .pipeline.streams import Stream
 from .planning.columns import looks_like
 from .planning.decision import Decision, decide
-from .planning.input_samples import Input, Skips
+from .planning.images import plan_images
+from .planning.input_samples import Input, Skips, gather
 from .prescan import Branch, FileScan, scan, suggest
 from .root.baskets import Locations
 
 Result = TypeVar("Result")
+Columns = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +125,8 @@ class RowReader:
         config = SampleConfig(name=sample.name, files=[self.file.path], role="data", cut=sample.cut)
         entry = Input(config, (self.file,), "data", True, f"sample '{sample.name}'")
         whole = ConversionConfig(convert=convert)
-        read, _ = choose_reader("auto")
         like = Like(whole, None, (), {})
-        return decide([entry], whole, like, read_tables(read), Skips())
+        return decide([entry], whole, like, choose_reader("auto"), Skips())
 
     def _named(self, sample: ConvertedSample) -> list[str] | None:
         """The branches that identify its events by name; ``None`` if all scalars together do."""
@@ -173,8 +173,7 @@ class RowReader:
         Raises:
             ReadError: something cannot be read, or the file changed meanwhile.
         """
-        _, cut = choose_reader("auto")
-        units = image_units(cut, self._decisions[0].images)
+        units = unit_reader("auto", self._decisions[0].images)
         plans = [sample for decision in self._decisions for sample in decision.plan.samples]
         branches = [*self._keep, *(name for plan in plans for name in plan.branches)]
         wanted = list(dict.fromkeys(branches))
@@ -308,3 +307,47 @@ def _stamp(path: str) -> tuple[int, ...] | None:
         return file_stamp(path)
     status = [file.stat() for file in Path(path).rglob("*") if file.is_file()]
     return sum(one.st_size for one in status), max((one.st_mtime_ns for one in status), default=0)
+
+
+def first_events(path: str, n: int, *, start: int = 0) -> tuple[str, Columns, Columns]:
+    """Read events of an HDF5 file of images, or of a ROOT tree of hits.
+
+    Args:
+        path: the file, or ``path:tree``.
+        n: how many events.
+        start: the first of them.
+
+    Returns:
+        What the pixels are, ``energy`` or, where there is none, ``time``; by view the images
+        (n, strips, planes); and by name every scalar column (n,). Fewer where the file ends.
+
+    Raises:
+        ReadError: the file cannot be read, holds no images, or no events there.
+    """
+    config = ConversionConfig()
+    inputs = gather([path], [], config)
+    plan = plan_images(inputs, config, Skips())
+    file = inputs[0].files[0]
+    if plan is None:
+        raise ReadError("holds neither images nor hits", where=path)
+    if not 0 <= start < file.entries:
+        raise ReadError(f"has no event {start}, but {file.entries} events", where=path)
+    names = [name for name, branch in file.branches.items() if branch.scalar]
+    images: dict[str, list[NDArray[Any]]] = {view.name: [] for view in plan.views}
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+    for unit in unit_reader("auto", plan)(file, names, min(start + n, 512)):
+        if unit.start >= start + n:
+            break
+        if unit.stop <= start:
+            continue
+        block = unit.read(np.empty)
+        rows = slice(max(start - unit.start, 0), start + n - unit.start)
+        for name, kept in images.items():
+            kept.append(block.views[name][rows, 0])
+        for name, column in columns.items():
+            column.append(block.columns[name][rows])
+    return (
+        plan.views[0].channel_names[0],
+        {name: np.concatenate(parts) for name, parts in images.items()},
+        {name: np.concatenate(parts) for name, parts in columns.items()},
+    )

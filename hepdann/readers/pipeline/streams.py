@@ -14,13 +14,12 @@ from ...cluster import Cluster
 from ...errors import ReadError
 from ...parallel import Executor, Link
 from ...tensors import TensorWriter, open_tensors, read_rows
-from ..images.reader import image_units
 from ..planning.columns import Columns
 from ..planning.decision import Decision
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import FileScan
 from .blocks import Scratch
-from .entry_ranges import Reader, choose_reader
+from .entry_ranges import Reader, unit_reader
 from .events import column_names
 from .range_task import Done, Work
 
@@ -164,7 +163,7 @@ class _ShardTask:
         made, (sample,) = self.made, self.made.plan.samples
         (file,) = sample.source.files
         capacity = dict.fromkeys(made.plan.names, 0) | {sample.source.domain: file.entries}
-        units, counted = image_units(choose_reader(self.reader)[1], made.images), []
+        units, counted = unit_reader(self.reader, made.images), []
         try:
             with new_file(made, self.output, capacity, 1, truth=False) as writer:
                 work = Work(made.plan, made.config, made.classes, None, writer, units)

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 
 from ...config import ConversionConfig, ConvertConfig
 from ..conversion_record import Like
-from ..images.hdf5 import IDENTITY
-from ..images.plan import (
+from ..datasets import IDENTITY
+from ..pipeline.blocks import BlockReader
+from .columns import looks_like
+from .features import with_objects
+from .images import (
     ImagePlan,
     detector_truth,
     hit_branches,
@@ -17,9 +20,6 @@ from ..images.plan import (
     is_segment,
     plan_images,
 )
-from ..pipeline.blocks import BlockReader
-from .columns import looks_like
-from .features import with_objects
 from .input_samples import Input, Skips, common
 from .labels import class_names, find_label, label_values
 from .plan import Plan, make_plan
