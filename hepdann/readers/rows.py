@@ -23,9 +23,10 @@ from .pipeline.entry_ranges import Unit, choose_reader, unit_reader
 from .pipeline.events import column_names, make_events
 from .pipeline.streams import Stream
 from .planning.columns import looks_like
-from .planning.decision import Decision, decide
+from .planning.decision import decide
 from .planning.images import plan_images
 from .planning.input_samples import Input, Skips, gather
+from .planning.plan import Plan
 from .prescan import Branch, FileScan, scan, suggest
 from .root.baskets import Locations
 
@@ -107,11 +108,11 @@ class RowReader:
         self.samples = tuple(at or taken)
         self.known = any(sample.files for sample in self.samples)
         self.identified = True
-        self._decisions = [self._decide(conversion, sample) for sample in self.samples]
-        self.columns = column_names(self._decisions[0].plan.features)
+        self._plans = [self._planned(conversion, sample) for sample in self.samples]
+        self.columns = column_names(self._plans[0].features)
         self.kept = {name: self._kept(name) for name in self._keep}
 
-    def _decide(self, conversion: Conversion, sample: ConvertedSample) -> Decision:
+    def _planned(self, conversion: Conversion, sample: ConvertedSample) -> Plan:
         convert = ConvertConfig(
             # none where events are images, or objects alone
             features=conversion.features or ([] if conversion.objects else None),
@@ -173,8 +174,8 @@ class RowReader:
         Raises:
             ReadError: something cannot be read, or the file changed meanwhile.
         """
-        units = unit_reader("auto", self._decisions[0].images)
-        plans = [sample for decision in self._decisions for sample in decision.plan.samples]
+        units = unit_reader("auto", self._plans[0].images)
+        plans = [sample for plan in self._plans for sample in plan.samples]
         branches = [*self._keep, *(name for plan in plans for name in plan.branches)]
         wanted = list(dict.fromkeys(branches))
 
@@ -202,11 +203,10 @@ class RowReader:
         ids: NDArray[np.uint64] | None = None
         free = np.ones(size, np.bool_)
         inputs: list[Inputs] = []
-        for sample, decision in zip(self.samples, self._decisions, strict=True):
-            (plan,) = decision.plan.samples
+        for sample, whole in zip(self.samples, self._plans, strict=True):
+            (plan,) = whole.samples
             identity = self._identity(sample) or plan.id_branches
-            split = decision.config.convert.split
-            events = make_events(decision.plan, plan, self.file, raw, (), split)
+            events = make_events(whole, plan, self.file, raw)
             identities = events.block.event_id
             if events.passed is not None or tuple(identity) != tuple(plan.id_branches):
                 identities = event_ids(sample.name, [raw.columns[name] for name in identity])

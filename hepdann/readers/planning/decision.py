@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...config import ConversionConfig, ConvertConfig
 from ..conversion_record import Like
@@ -28,34 +28,13 @@ SEGMENTS = tuple(f"segment {number}" for number in range(11))
 _PLANES = (67, 68, 173, 174)  # plane codes of the two sizes, without and with "no plane"
 
 
-@dataclass(frozen=True)
-class Decision:
-    """A conversion that can begin.
-
-    Attributes:
-        plan: columns and samples.
-        config: settings, with those that were found.
-        label: of MC, which the truth of data has too.
-        classes: names by label.
-        images: what images are made; ``None`` of tables.
-        may_be_empty: whether a class may be without events.
-    """
-
-    plan: Plan
-    config: ConversionConfig
-    label: str | None
-    classes: tuple[str, ...]
-    images: ImagePlan | None = None
-    may_be_empty: bool = False
-
-
 def decide(
     inputs: Sequence[Input],
     config: ConversionConfig,
     model: Like | None,
     read: BlockReader,
     skips: Skips,
-) -> Decision:
+) -> Plan:
     """Choose columns, images, label and classes.
 
     Args:
@@ -74,11 +53,10 @@ def decide(
     if images is not None:
         return _of_images(inputs, config, images, read, skips, model)
     if model is not None:
-        plan = make_plan(inputs, config, model.label, skips)
-        return Decision(plan, config, model.label, model.classes)
+        return replace(make_plan(inputs, config, model.label, skips), classes=model.classes)
     label = find_label(inputs, config.convert, read, skips)
     plan = make_plan(inputs, config, label, skips)
-    return Decision(plan, config, label, class_names(plan.samples, config.convert, read, skips))
+    return replace(plan, classes=class_names(plan.samples, config.convert, read, skips))
 
 
 def _of_images(
@@ -88,7 +66,7 @@ def _of_images(
     read: BlockReader,
     skips: Skips,
     model: Like | None,
-) -> Decision:
+) -> Plan:
     """Choose label, event id and spectators of events with images, where the user does not."""
     # the label is the segment of the vertex, as it is stored or as the plane code gives it;
     # spectators are all other scalars of MC, of which data keep those that tell no vertex
@@ -110,10 +88,11 @@ def _of_images(
 
     def planned(label: str | None) -> Plan:
         plan = make_plan(inputs, without, label, skips, hidden=hidden)
-        return replace(plan, notes=(*plan.notes, *_notes(images, convert, hidden)))
+        notes = (*plan.notes, *_notes(images, convert, hidden))
+        return replace(plan, config=config, notes=notes, images=images, may_be_empty=True)
 
     if model is not None:
-        return Decision(planned(model.label), config, model.label, model.classes, images, True)
+        return replace(planned(model.label), classes=model.classes)
     plan, classes = planned(label), convert.class_names
     fixed = label is not None and (is_segment(label) or label.startswith("segment("))
     if fixed and classes is None:
@@ -129,7 +108,7 @@ def _of_images(
     if classes is not None:
         convert = convert.model_copy(update={"classes": list(classes)})
     names = class_names(plan.samples, convert, read, skips)
-    return Decision(plan, config, plan.label, names, images, fixed)
+    return replace(plan, classes=names, may_be_empty=fixed)
 
 
 def _label(
