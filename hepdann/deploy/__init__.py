@@ -10,8 +10,7 @@ from .templates import pyhf_workspace, write_histograms, write_workspace
 if TYPE_CHECKING:
     from .check import Agreement
     from .exporting import Exported, export
-    from .features import Input
-    from .frameworks import Framework
+    from .features import Framework, Input
 
 __all__ = [
     "Agreement", "Exported", "Framework", "Input", "export", "pyhf_workspace",

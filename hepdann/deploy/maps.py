@@ -20,8 +20,8 @@ from ..alignment import (
 )
 from ..errors import RunError
 from .features import Features
+from .formulas import affine, difference, normal, pair, pieces, product, rounded, two_sum
 from .graph import Graph, Value
-from .precise import affine, difference, normal, pair, pieces, product, rounded, two_sum
 
 Floats = NDArray[np.float64]
 
