@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import ConfigError
-from .checks import proposal
+from .section import proposal
 
 # The line, counted from 1, on which the value of each path begins.
 Lines = dict[tuple[str | int, ...], int]

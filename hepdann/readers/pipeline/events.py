@@ -18,8 +18,7 @@ from ..planning.labels import to_labels
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import Branch, FileScan
 from .blocks import Empty, RawBlock
-from .summary import Accumulator
-from .tiles import Tiles, compiled
+from .summary import Accumulator, Tiles, compiled
 
 _PLANES = "an unknown plane code is in no segment: cut it away, e.g. --cut 'planecode > 0'"
 _PLACE = ""  # which no branch is called
