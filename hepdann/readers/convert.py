@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 from ..cluster import current
 from ..config import ConversionConfig, expand_path, load_config, override
-from ..errors import ConfigError, ReadError
-from ..outputs import drawing_folder
+from ..errors import ConfigError, ReadError, SchemaError
+from ..outputs import drawing_folder, writing
 from ..provenance import describe_file, provenance
 from ..tensors import Tensors, TensorWriter, open_tensors, reweight
-from ..tensors.hdf5.allocation import writing
 from .conversion_record import Like
 from .conversion_record import like as take_over
 from .pictures.convert import convert_pictures, picture_ref, pictures_of
@@ -258,7 +257,7 @@ class _Conversion:
         reweighting = self.config.convert.reweight
         if not reweighting:
             return self._run(output, cut, threads)
-        with writing(output), drawing_folder(output.absolute().parent) as folder:
+        with writing(output, kind=SchemaError), drawing_folder(output.absolute().parent) as folder:
             summary = self._run(folder / output.name, cut, threads)
             notes = reweight(summary.output, output, reweighting)
         notes.append("the tables are of the weights before reweighting")

@@ -21,7 +21,7 @@ from .images import (
     plan_images,
 )
 from .input_samples import Input, Skips, common
-from .labels import class_names, find_label, label_values
+from .labels import class_names, distinct_labels, find_label
 from .plan import Plan, make_plan
 
 SEGMENTS = tuple(f"segment {number}" for number in range(11))
@@ -98,12 +98,13 @@ def _of_images(
     if fixed and classes is None:
         classes = list(SEGMENTS)
     elif label is not None and is_plane(label) and classes is None:
-        low, high = _range(plan, convert, read, skips)
-        fixed, first = True, int(low > 0)
+        codes = distinct_labels(plan.samples, convert, read, skips)
+        fixed, first = True, int(min(codes, default=1) > 0)
         if first:
             label = f"`{label}` - 1"
             plan = planned(label)
-        count = next((n for n in _PLANES if n > high - first), high - first + 1)
+        high = max(codes, default=0) - first
+        count = next((n for n in _PLANES if n > high), high + 1)
         classes = [f"plane {number}" for number in range(first, count + first)]
     if classes is not None:
         convert = convert.model_copy(update={"classes": list(classes)})
@@ -146,20 +147,6 @@ def _spectators(inputs: Sequence[Input], convert: ConvertConfig, label: str | No
         and not is_identity(branch.name)
         and looks_like(branch.name) not in ("a weight", "an event id")
     ]
-
-
-def _range(plan: Plan, convert: ConvertConfig, read: BlockReader, skips: Skips) -> tuple[int, int]:
-    """Smallest and largest value of the label of the events that pass."""
-    low, high = 1, 0
-    for sample in plan.samples:
-        if sample.label is None:
-            continue
-        for file in skips.left(sample.source):
-            with skips.using(sample.source, file):
-                for values in label_values(sample, file, convert.block_size, read):
-                    if len(values):
-                        low, high = min(low, int(values.min())), max(high, int(values.max()))
-    return low, high
 
 
 def _notes(images: ImagePlan, convert: ConvertConfig, hidden: Sequence[str]) -> list[str]:
