@@ -157,7 +157,7 @@ def test_misaligned_baskets_give_what_uproot_reads(layout, size):
         same(found[name], expected[name])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(layouts(), st.integers(1, 300), st.integers(1, 4), st.integers(1, 3))
 def test_the_tensor_file_does_not_tell_reader_threads_or_blocks(layout, size, threads, files):
     columns, edges, codec = layout

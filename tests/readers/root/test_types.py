@@ -94,7 +94,7 @@ def everything(path):
     return found
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(
     block=st.integers(1, 400),
     files=st.integers(1, 4),
