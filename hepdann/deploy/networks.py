@@ -18,9 +18,8 @@ from ..inference import Part
 from ..networks import DeepSet, ObjectNorm, ObjectsNetwork, ViewsNetwork
 from ..networks.perceptron import Linear, extractor_layers, head_layers
 from ..networks.registry import CopiedExtractor, Copies
-from .features import Features
+from .features import Features, add_alignment
 from .graph import Graph, Value
-from .maps import add_alignment
 
 
 @dataclass(frozen=True)

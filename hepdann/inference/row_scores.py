@@ -21,11 +21,10 @@ from ..store.paths import RunPaths
 from ..store.reading import read_metrics
 from ..store.training_record import TrainingRecord
 from ..tensors import EventImages, Objects
-from .devices import choose_device
 from .model import NO_FOLD, Model, collections_of, folds_of, object_scores
 from .predictor import known_events, load_model
 from .row_files import IDENTITY, LISTS
-from .steps import Scores
+from .steps import Scores, choose_device
 
 
 @dataclass(frozen=True)
