@@ -8,7 +8,6 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import uproot
@@ -111,20 +110,6 @@ def columns_of(reader, file, size, names=None):
     return {n: np.concatenate([b.columns[n] for b in blocks]) for n in blocks[0].columns}
 
 
-def everything(path):
-    """Every dataset and attribute but the provenance, as bytes."""
-    found = {}
-
-    def visit(name, item):
-        found[name] = item[()].tobytes() if isinstance(item, h5py.Dataset) else None
-        for key, value in item.attrs.items():
-            found[f"{name}@{key}"] = np.asarray(value).tolist()
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    return found
-
-
 @st.composite
 def layouts(draw):
     rows = draw(st.integers(5, 400))
@@ -159,7 +144,9 @@ def test_misaligned_baskets_give_what_uproot_reads(layout, size):
 
 @settings(max_examples=7, deadline=None)
 @given(layouts(), st.integers(1, 300), st.integers(1, 4), st.integers(1, 3))
-def test_the_tensor_file_does_not_tell_reader_threads_or_blocks(layout, size, threads, files):
+def test_the_tensor_file_does_not_tell_reader_threads_or_blocks(
+    everything, layout, size, threads, files
+):
     columns, edges, codec = layout
     features = ["coarse", {"name": "f4", "missing": -999, "indicator": True}, "f8", "f4s",
                 "log(f8 + 2)", "i8", "matrix[1][0]"]  # fmt: skip
@@ -213,7 +200,7 @@ def test_these_files_hold_what_they_are_for():
 
 
 @pytest.mark.parametrize("rows", [0, 1])
-def test_no_event_and_one_event(write, tmp_path, rows):
+def test_no_event_and_one_event(everything, write, tmp_path, rows):
     columns = some_columns(4)
     full = write("full.root", columns)
     few = write("few.root", {name: values[:rows] for name, values in columns.items()})
