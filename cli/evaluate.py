@@ -60,7 +60,7 @@ def command(
     weighted events.
     """
     from hepdann.store.model_file import is_generator
-    from hepdann.store.state import is_scan
+    from hepdann.store.paths import is_scan
 
     if is_scan(run) or is_generator(run):
         if health or points or recompute:

@@ -51,7 +51,7 @@ def kind_of(file: str) -> str:
     path = Path(file)
     if path.is_dir():
         from hepdann.store.model_file import is_generator
-        from hepdann.store.state import is_scan
+        from hepdann.store.paths import is_scan
 
         return "scan" if is_scan(path) else "generator" if is_generator(path) else "run"
     if not path.is_file():  # an address, a pattern or path:tree, which the ROOT reader resolves
@@ -271,7 +271,7 @@ def _show_root(summary: dict[str, Any]) -> None:
 def _folder(folder: str) -> dict[str, Any]:
     """What is in a run or a scan."""
     from hepdann.runs import Run, open_run, open_scan
-    from hepdann.store.state import is_scan
+    from hepdann.store.paths import is_scan
 
     opened = open_scan(folder) if is_scan(folder) else open_run(folder)
     return {

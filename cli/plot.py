@@ -89,9 +89,8 @@ def command(
         return
     from hepdann.plotting import plot_generated, plot_run, plot_scan
     from hepdann.store.model_file import is_generator
-    from hepdann.store.paths import RunPaths
+    from hepdann.store.paths import RunPaths, is_scan
     from hepdann.store.reading import check_version, open_scan
-    from hepdann.store.state import is_scan
 
     if only == []:
         raise click.UsageError("--only names no figure")

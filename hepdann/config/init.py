@@ -176,7 +176,7 @@ def init_config(
     import jinja2
 
     from ..readers.planning.columns import event_id_branches, looks_like, present_everywhere
-    from ..readers.planning.images import has_images
+    from ..readers.planning.decision import has_images
     from ..readers.planning.input_samples import gather
     from ..readers.planning.plan import make_plan
 

@@ -20,8 +20,7 @@ from ..store.training_record import StartRecord, TrainingRecord, has_begun
 from ..tensors import Objects, Tensors, open_tensors, read_images
 from .features import OPSETS, Feature, Input, Plan, branches_of, known_values
 from .graph import Graph, evaluate, onnx_model
-from .networks import ObjectInputs
-from .steps import Scorer
+from .steps import ObjectInputs, Scorer
 
 _WORST = 5
 _INDEXED = re.compile(r"(?P<branch>.*?)(?P<index>(\[\d+\])+)")

@@ -30,9 +30,8 @@ from ..inputs import check, read_tensors
 from ..outputs import write_run_file
 from ..records import Finite, Stored
 from ..store.model_file import GeneratorRecord, GeneratorSettings, read_record, unfinished
-from ..store.paths import GeneratorPaths
+from ..store.paths import GeneratorPaths, locked, new_folder
 from ..store.reading import write_json
-from ..store.state import locked, new_folder
 from ..tensors import SPLITS, Tensors, open_tensors
 from .model import Generator, condition_of, networks_of, settings_of
 

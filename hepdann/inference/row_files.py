@@ -1,26 +1,21 @@
-"""Files that run along an input row by row: trees, RNTuples, parquet and HDF5.
-
-Each carries a seal: what it was made of. A file without one was not written here.
-"""
+"""Files that run along an input row by row: of their own, or copies with further branches."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
+import shutil
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, RunError
-from ..outputs import LONGEST_NAME, name_fault
-from ..readers import FileRef, scan
+from ..readers import FileRef, FileScan, scan
 from ..readers.pipeline.entry_ranges import choose_reader
 
 Format = Literal["tree", "rntuple", "parquet", "hdf5"]
@@ -249,60 +244,147 @@ def written_ids(kind: Format, path: Path, tree: str, entries: int) -> Iterator[N
         yield np.asarray(block.columns[IDENTITY], np.uint64)
 
 
-_UNUSUAL = re.compile(r"[^\w.+-]+")
-_COPY = ".root"
+_GROUP = "counted by "  # begins a name that uproot needs and does not write
+_FRIEND = "leave --into-copy out: the tree that is then written can be added as a friend"
 
 
-def output_files(
-    refs: Sequence[FileRef], output: Path, kind: Format, *, copies: bool
-) -> list[Path]:
-    """The output of each input, the same whichever of them are processed.
+def copy_with_branches(path: Path, file: FileScan, types: Mapping[str, np.dtype[Any]]) -> RowFile:
+    """Begin a copy of a file; the columns become branches of the tree that was scanned.
 
     Raises:
-        ConfigError: an output would be an input.
+        ConfigError: the input is no TTree in a local file, has a branch of the same name, or
+            branches that uproot cannot write.
     """
-    suffix = _COPY if copies else SUFFIXES[kind]
-    if len(refs) == 1 and output.suffix == suffix and not output.is_dir():
-        paths = [output]
-    else:
-        ending = suffix if copies else f".scores{suffix}"
-        paths = [output / f"{stem}{ending}" for stem in _stems(refs)]
-    inputs = {ref.identity: ref for ref in refs}
-    for path in paths:
-        if str(path.resolve()) in inputs:
-            raise ConfigError(
-                "is an input, which is never written to", where=path, mend="choose another -o"
+    where = f"{file.path}:{file.tree}"
+    if file.kind != "TTree" or "://" in file.path:
+        what = "a remote file" if "://" in file.path else f"no TTree, but {file.kind}"
+        raise ConfigError(
+            f"is {what}: nothing can be added to a copy of it", where=where, mend=_FRIEND
+        )
+    clash = [name for name in types if name in file.branches]
+    if clash:
+        raise ConfigError(f"has a branch '{clash[0]}' already", where=where, mend=_FRIEND)
+    return _BranchCopy(path, file, types)
+
+
+class _BranchCopy(RowFile):
+    """Adds branches to the tree or, where uproot cannot, writes the tree anew.
+
+    uproot adds branches to trees of one basket a branch. The other tree goes out of the directory
+    of the file: of two cycles ROOT opens the first in the directory, where uproot leaves the older.
+    """
+
+    def __init__(self, path: Path, file: FileScan, types: Mapping[str, np.dtype[Any]]) -> None:
+        self._input = file
+        super().__init__(path, file.tree, types, file.entries)
+
+    def _open(self, path: Path, tree: str, entries: int) -> None:
+        import uproot
+
+        del entries
+        self._old = uproot.open({self._input.path: tree}, array_cache=None)
+        self._addable = all(b.num_baskets <= 1 and not b.branches for b in self._old.branches)
+        self._layout = None if self._addable else _Layout.of(self._old, self._input)
+        shutil.copyfile(self._input.path, path)
+        self._file = uproot.update(path)
+        self._new: Any = None
+        self._name, self._done = tree, 0
+        self._kept: list[Columns] = []
+
+    def _write(self, rows: Columns) -> None:
+        if self._addable:
+            self._kept.append(rows)  # of one basket
+            return
+        assert self._layout is not None
+        if self._new is None:
+            folder, _, name = self._name.rpartition("/")
+            directory = self._file[folder] if folder else self._file
+            for key in directory.keys(recursive=False):  # every cycle of the tree
+                if key.rpartition(";")[0] == name:
+                    del directory[key]
+            self._new = self._layout.begin(self._file, self._name, self._types)
+        stop = self._done + len(rows[IDENTITY])
+        self._new.extend({**self._layout.read(self._old, self._done, stop), **rows})
+        self._done = stop
+
+    def _close(self, seal: str) -> None:
+        if self._addable and self._kept and seal:
+            columns = {n: np.concatenate([rows[n] for rows in self._kept]) for n in self._types}
+            try:
+                self._file[self._name].add_branches(columns)
+            except NotImplementedError:
+                self._addable, self._layout = False, _Layout.of(self._old, self._input)
+                self._write(columns)
+        self._file[SEAL] = seal
+        self._file.close()
+        self._old.file.close()
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the branches of a tree are read and written again.
+
+    Attributes:
+        plain: one number, or an array of fixed size, an entry.
+        counted: name of a counter to the branches whose lengths it holds.
+    """
+
+    plain: Mapping[str, np.dtype[Any]]
+    counted: Mapping[str, Mapping[str, np.dtype[Any]]]
+
+    @classmethod
+    def of(cls, tree: Any, file: FileScan) -> Self:
+        """The layout of a tree."""
+        import uproot
+
+        plain: dict[str, np.dtype[Any]] = {}
+        counted: dict[str, dict[str, np.dtype[Any]]] = {}
+        for branch in tree.branches:
+            kind, counter = branch.interpretation, branch.count_branch
+            jagged = isinstance(kind, uproot.AsJagged) and counter is not None
+            content = kind.content if jagged else kind
+            numbers = type(content) is uproot.AsDtype and content.to_dtype.base.kind in "biuf"
+            if branch.branches or not numbers or (jagged and content.to_dtype.subdtype):
+                raise ConfigError(
+                    f"branch '{branch.name}' ({branch.typename}) cannot be written to a copy",
+                    where=f"{file.path}:{file.tree}",
+                    mend=_FRIEND,
+                )
+            dtype = content.to_dtype.newbyteorder("=")
+            if jagged:
+                counted.setdefault(counter.name, {})[branch.name] = dtype
+            else:
+                plain[branch.name] = dtype
+        for counter_name in counted:
+            plain.pop(counter_name, None)  # uproot writes them
+        return cls(plain, counted)
+
+    def begin(self, file: Any, name: str, types: Mapping[str, np.dtype[Any]]) -> Any:
+        """Make the tree, with further branches of some types."""
+        from awkward.types import ListType, NumpyType, RecordType
+
+        groups = {
+            _GROUP + counter: ListType(
+                RecordType([NumpyType(t.name) for t in one.values()], [*one])
             )
-    return paths
+            for counter, one in self.counted.items()
+        }
+        return file.mktree(
+            name,
+            {**self.plain, **groups, **types},
+            counter_name=lambda group: group.removeprefix(_GROUP),
+            field_name=lambda _, field: field,
+        )
 
+    def read(self, tree: Any, start: int, stop: int) -> dict[str, Any]:
+        """Some entries of the branches, as the new tree takes them."""
+        import awkward
 
-def _stems(refs: Sequence[FileRef]) -> list[str]:
-    """The names of the files; of those alike with their folders, tree and a number of their own."""
-    parts = [_parts(ref) for ref in refs]
-    stems = [_safe(names[-1]) for names in parts]
-    deepest = max(len(names) for names in parts)
-    for depth in range(2, deepest + 1):
-        count = Counter(map(str.casefold, stems))
-        stems = [
-            _safe("_".join(names[-depth:])) if count[stem.casefold()] > 1 else stem
-            for stem, names in zip(stems, parts, strict=True)
-        ]
-    count = Counter(map(str.casefold, stems))
-    digests = [hashlib.sha256(f"{r.identity}:{r.tree}".encode()).hexdigest()[:8] for r in refs]
-    return [
-        f"{stem}-{digest}" if count[stem.casefold()] > 1 else stem
-        for stem, digest in zip(stems, digests, strict=True)
-    ]
+        def array(name: str, library: str) -> Any:
+            return tree[name].array(entry_start=start, entry_stop=stop, library=library)
 
-
-def _parts(ref: FileRef) -> tuple[str, ...]:
-    """Folders and name of an input; the tree is the last folder where it was named."""
-    path = PurePosixPath(ref.identity.partition("://")[2] if ref.remote else ref.identity)
-    name = path.stem if path.suffix in (".root", ".h5", ".hdf5", ".npz", ".mat") else path.name
-    return (*path.parts[1:-1], *(() if ref.tree is None else (ref.tree,)), name)
-
-
-def _safe(name: str) -> str:
-    """A name that is the name of a file everywhere."""
-    short = _UNUSUAL.sub("_", name).lstrip("._")[-(LONGEST_NAME - 40) :].lstrip("._")
-    return short if name_fault(short) is None else "file"
+        groups = {
+            _GROUP + counter: awkward.zip({name: array(name, "ak") for name in one}, depth_limit=2)
+            for counter, one in self.counted.items()
+        }
+        return {name: array(name, "np") for name in self.plain} | groups

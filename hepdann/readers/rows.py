@@ -23,8 +23,7 @@ from .pipeline.entry_ranges import Unit, choose_reader, unit_reader
 from .pipeline.events import column_names, make_events
 from .pipeline.streams import Stream
 from .planning.columns import looks_like
-from .planning.decision import decide
-from .planning.images import plan_images
+from .planning.decision import decide, plan_images
 from .planning.input_samples import Input, Skips, gather
 from .planning.plan import Plan
 from .prescan import Branch, FileScan, scan, suggest

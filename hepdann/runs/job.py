@@ -17,9 +17,8 @@ from ..evaluation import Diagnosis, summarise
 from ..inference import BASE, Model, save_model
 from ..outputs import write_run_file
 from ..store.content import Metrics
-from ..store.paths import RunPaths
+from ..store.paths import RunPaths, locked, refuse_existing, removed_if_refused, with_resume_hint
 from ..store.reading import write_json
-from ..store.state import locked, refuse_existing, removed_if_refused, with_resume_hint
 from ..store.training_record import StartRecord, TrainingRecord
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine

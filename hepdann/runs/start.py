@@ -13,8 +13,8 @@ from .. import shifts
 from ..config import Config, TrainSettings, override
 from ..errors import ConfigError, RunError
 from ..parallel import processes_for, refuse_in_worker, start_method
+from ..store.paths import new_folder, numbered_folder, refuse_existing
 from ..store.reading import check_version
-from ..store.state import new_folder, numbered_folder, refuse_existing
 from ..store.training_record import StartRecord
 from ..tensors import Tensors, open_tensors
 from .folder import Run, finished_run

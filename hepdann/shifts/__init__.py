@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 from ..errors import ConfigError
 from .fitting import Composition, FittedShift, Shift, Step
-from .maps import Draws, ObjectRows, PixelHits, detector
-from .registry import names, register
+from .registry import Draws, ObjectRows, PixelHits, detector, names, register
 
 __all__ = [
     "Composition",

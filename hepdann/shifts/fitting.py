@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError
 from ..tensors import Objects, View
-from .maps import Array, identity, shift_images, shift_objects
-from .registry import lookup, names
+from .registry import Array, identity, lookup, names, shift_images, shift_objects
 
 _TILE = 65_536  # rows shifted at a time: float64 temporaries stay small
 

@@ -1,19 +1,309 @@
-"""Shifts by name: the ones that come with hepdann, and those that a user registers."""
+"""Shifts by name: what they do to features, hits and objects; those of users too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..registry import SHIFTS
-from . import maps
+from ..tensors import Jagged, Objects, Transform, View, mix64
+
+if TYPE_CHECKING:
+    from .fitting import Step
+
+Array = NDArray[np.float64]
+Reals = NDArray[np.float64]
+Keys = NDArray[np.uint64]
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_OTHER = np.uint64(0xD1B54A32D192ED03)
+Shifted = tuple[NDArray[np.float32], NDArray[np.bool_]]  # values, and which objects are seen
+
+
+def detector(shifted: Array, x: Array, t: float, generator: np.random.Generator) -> Array:
+    """The detector term common to the sine family: y (1 + 1/t) + N(0, |x̂|/(25 t)).
+
+    Args:
+        shifted: y, the features after a map.
+        x: x̂, the features before it; they set the width of the smearing.
+        t: of the shift.
+        generator: source of the smearing.
+
+    Returns:
+        Features in the units of ``shifted``.
+    """
+    noise = generator.standard_normal(x.shape)
+    return shifted * (1 + 1 / t) + noise * (np.abs(x) / (25 * t))
+
+
+def identity(x: Array, t: float, generator: np.random.Generator) -> Array:  # noqa: ARG001
+    """f₄: nothing happens, for every t and without a detector term."""
+    return x
+
+
+def sine(x: Array, t: float, generator: np.random.Generator) -> Array:
+    """f₁: x̂ + (1/t) sin(2πx̂), then the detector term."""
+    return detector(x + np.sin(2 * np.pi * x) / t, x, t, generator)
+
+
+def sine_third(x: Array, t: float, generator: np.random.Generator) -> Array:
+    """f₂: x̂ + (1/3t) sin(2πx̂), then the detector term."""
+    return detector(x + np.sin(2 * np.pi * x) / (3 * t), x, t, generator)
+
+
+def sine_cubed(x: Array, t: float, generator: np.random.Generator) -> Array:
+    """f₃ as the original study drew it: x̂ + (1/t) sin³(2πx̂), then the detector term."""
+    return detector(x + np.sin(2 * np.pi * x) ** 3 / t, x, t, generator)
+
+
+def sine_fifth(x: Array, t: float, generator: np.random.Generator) -> Array:
+    """f₃ as the original study coded it: x̂ + (1/t) sin⁵(2πx̂), then the detector term."""
+    return detector(x + np.sin(2 * np.pi * x) ** 5 / t, x, t, generator)
+
+
+def cosine(x: Array, t: float, generator: np.random.Generator) -> Array:
+    """x̂ + (1/t) cos(2πx̂), then the detector term; it folds the inputs for t below 2π."""
+    return detector(x + np.cos(2 * np.pi * x) / t, x, t, generator)
+
+
+def gaussian(x: Array, t: float, generator: np.random.Generator, sigma: Array) -> Array:
+    """(1 + U(0,1)/t) x + N(0, σ_x/t), on x itself; one draw an entry.
+
+    Args:
+        x: features as they are stored.
+        t: of the shift.
+        generator: source of U and N.
+        sigma: (F,) standard deviation σ_x of each feature over the MC training split.
+
+    Returns:
+        Features in the units of ``x``.
+    """
+    scaled = x * (1 + generator.random(x.shape) / t)
+    return scaled + generator.standard_normal(x.shape) * (sigma / t)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelHits:
+    """The pixels of some events that are not 0, as one row each.
+
+    Attributes:
+        energy: (n,) in the units that were converted, whatever was done to them afterwards.
+        event: (n,) identity of the event.
+        place: (n,) identity of the strip in its plane and view.
+    """
+
+    energy: Reals
+    event: Keys
+    place: Keys
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random numbers by name: the same keys give the same numbers.
+
+    Attributes:
+        seed: another one gives others.
+    """
+
+    seed: int
+
+    def uniform(self, *keys: Keys) -> Reals:
+        """Uniform in (0, 1), one for each row of the keys."""
+        return ((self._bits(keys) >> np.uint64(11)) + np.float64(0.5)) * 2.0**-53
+
+    def normal(self, *keys: Keys) -> Reals:
+        """Gaussian of mean 0 and width 1 (Box and Muller, Ann. Math. Stat. 29 (1958) 610)."""
+        other = np.full(len(keys[0]), _OTHER)
+        radius = np.sqrt(-2 * np.log(self.uniform(*keys)))
+        return np.asarray(radius * np.cos(2 * np.pi * self.uniform(*keys, other)))
+
+    def _bits(self, keys: tuple[Keys, ...]) -> Keys:
+        bits = np.full(len(keys[0]), self.seed & (2**64 - 1), np.uint64)
+        for key in keys:
+            bits = mix64((bits ^ key) + _GAMMA)
+        return bits
+
+
+def energy_scale(hits: PixelHits, t: float, draws: Draws) -> Reals:  # noqa: ARG001
+    """Every energy × (1 + 1/t): the calibration is off."""
+    return hits.energy * (1 + 1 / t)
+
+
+def energy_smear(hits: PixelHits, t: float, draws: Draws) -> Reals:
+    """Every energy × (1 + N(0, 1)/t), one draw a hit; what would be negative is no hit."""
+    factor = 1 + draws.normal(hits.event, hits.place) / t
+    return np.asarray(hits.energy * np.maximum(factor, 0))
+
+
+def dead_channels(hits: PixelHits, t: float, draws: Draws) -> Reals:
+    """A share 1/t of all strips sees nothing, in no event."""
+    return np.where(draws.uniform(hits.place) < 1 / t, 0.0, hits.energy)
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectRows:
+    """The objects of some events, one collection of them, a row each.
+
+    Attributes:
+        name: of the collection.
+        features: what the columns are.
+        values: (n, F) float32; NaN is missing.
+        event: (n,) identity of the event.
+        number: (n,) of the object in its event, from 0.
+    """
+
+    name: str
+    features: tuple[str, ...]
+    values: NDArray[np.float32]
+    event: Keys
+    number: Keys
+
+    def named(self, ending: str) -> list[int]:
+        """Columns whose names end so, ``log(jet_pt)`` and ``log_pt`` as ``pt``; one at least.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        plain = [feature.rstrip(")").lower() for feature in self.features]
+        columns = [number for number, feature in enumerate(plain) if feature.endswith(ending)]
+        if not columns:
+            raise ConfigError(
+                f"no feature of {self.name} ends in '{ending}'",
+                where="train.shift",
+                mend=f"convert with one; there are {', '.join(self.features)}",
+            )
+        return columns
+
+
+def missing_objects(objects: ObjectRows, t: float, draws: Draws) -> Shifted:
+    """A share 1/t of the objects is lost, wherever they are."""
+    return objects.values, draws.uniform(objects.event, objects.number) >= 1 / t
+
+
+def pt_scale(objects: ObjectRows, t: float, draws: Draws) -> Shifted:  # noqa: ARG001
+    """Every p_T × (1 + 1/t): features that end in pt, and logarithms of such."""
+    values = objects.values.copy()
+    for column in objects.named("pt"):
+        log = objects.features[column].lower().startswith("log")
+        values[:, column] = (
+            values[:, column] + np.log1p(1 / t) if log else (values[:, column] * (1 + 1 / t))
+        )
+    return values, np.ones(len(values), np.bool_)
+
+
+def dead_region(objects: ObjectRows, t: float, draws: Draws) -> Shifted:  # noqa: ARG001
+    """In a share 1/t of the circle in φ none is seen; it begins at φ = 0."""
+    phi = objects.values[:, objects.named("phi")[0]]
+    return objects.values, ~(np.remainder(phi, 2 * np.pi) < 2 * np.pi / t)
+
+
+def shift_objects(
+    steps: Sequence[tuple[Step, Entry]], objects: Objects, event_id: Keys, seed: int
+) -> Objects:
+    """Shift objects, and by maps of features the features of their events as well.
+
+    Args:
+        steps: with their maps, in the order in which they act.
+        objects: of N events.
+        event_id: (N,) identity of each event.
+        seed: of the random numbers.
+    """
+    for index, (step, entry) in enumerate(steps):
+        key = zlib.crc32(f"{seed} {index} {step.name}".encode())
+        if entry.objects is None:
+            generator = np.random.Generator(np.random.Philox([seed, key]))
+            tables = [objects.features, *(part.values for part in objects.parts)]
+            widths = accumulate((table.shape[1] for table in tables), initial=0)
+            features, *values = (
+                step.columns(*span).apply(table, generator)
+                for table, span in zip(tables, pairwise(widths), strict=True)
+            )
+            parts = [replace(p, values=v) for v, p in zip(values, objects.parts, strict=True)]
+        else:
+            features, parts, draws = objects.features, [], Draws(key | seed << 32)
+            for part, one in zip(objects.parts, objects.collections, strict=True):
+                event = np.repeat(np.arange(len(part)), part.counts)
+                number = (np.arange(len(event)) - part.start[event]).astype(np.uint64)
+                rows = ObjectRows(one.name, one.features, part.values, event_id[event], number)
+                shifted, kept = entry.objects(rows, step.t, draws)
+                counts = np.bincount(event[kept], minlength=len(part))
+                numbers = {name: values[kept] for name, values in part.numbers.items()}
+                parts.append(Jagged.of(np.asarray(shifted, np.float32)[kept], counts, numbers))
+        objects = replace(objects, features=features, parts=tuple(parts))
+    return objects
+
+
+_BITS = np.uint64(20)  # strips and planes of a view are counted below 2^20
+
+
+def shift_images(
+    steps: Sequence[tuple[str, Entry, float]],
+    views: Sequence[View],
+    images: Mapping[str, NDArray[np.float32]],
+    event_id: NDArray[np.uint64],
+    seed: int,
+) -> None:
+    """Shift images in place.
+
+    Args:
+        steps: name, map and t of each shift, in the order in which they act.
+        views: what the images are; energies are taken back to their units for the shift.
+        images: by view, (n, C, H, W).
+        event_id: (n,) identity of each event.
+        seed: of the random numbers.
+
+    Raises:
+        ConfigError: a view has no energies, or a shift returns another number of hits.
+    """
+    steps = [step for step in steps if step[1].pixels is not None and np.isfinite(step[2])]
+    for number, view in enumerate(views if steps else ()):
+        channel = _energies(view)
+        transform = view.transforms[channel] if view.transforms else Transform()
+        pixels = images[view.name]
+        row, strip, plane = np.nonzero(pixels[:, channel] != 0)
+        energy = before = transform.inverse(pixels[row, channel, strip, plane].astype(np.float64))
+        place = (np.full(len(row), number, np.uint64) << _BITS) | strip.astype(np.uint64)
+        place = (place << _BITS) | plane.astype(np.uint64)
+        for index, (name, entry, t) in enumerate(steps):
+            assert entry.pixels is not None
+            draws = Draws(zlib.crc32(f"{seed} {index} {name}".encode()) | seed << 32)
+            hits = PixelHits(energy, event_id[row], place)
+            energy = np.asarray(entry.pixels(hits, t, draws), np.float64)
+            if energy.shape != row.shape:
+                raise ConfigError(
+                    f"the shift {name!r} turned {len(row)} hits into {energy.shape}",
+                    where="shift",
+                    mend="a shift returns one energy for each hit",
+                )
+        moved, lost = energy != before, energy == 0
+        at = row[moved], channel, strip[moved], plane[moved]
+        pixels[at] = transform.forward(energy[moved])
+        pixels[row[lost], :, strip[lost], plane[lost]] = 0  # without energy there is no time
+
+
+def _energies(view: View) -> int:
+    """Which channel holds energies: the one of that name, or the first where none has a name."""
+    if not view.channel_names:
+        return 0
+    if "energy" not in view.channel_names:
+        raise ConfigError(
+            f"view {view.name} holds {' and '.join(view.channel_names)} and no energies to shift",
+            where="shift",
+            mend="convert with energies (convert.images.channels)",
+        )
+    return view.channel_names.index("energy")
+
 
 # (x, t, generator), and (x, t, generator, sigma) for raw maps: see `register`.
-Map = Callable[..., maps.Array]
-PixelMap = Callable[[maps.PixelHits, float, maps.Draws], maps.Reals]
-ObjectMap = Callable[[maps.ObjectRows, float, maps.Draws], maps.Shifted]
+Map = Callable[..., Array]
+PixelMap = Callable[[PixelHits, float, Draws], Reals]
+ObjectMap = Callable[[ObjectRows, float, Draws], Shifted]
 _AnyMap = TypeVar("_AnyMap", bound=Callable[..., Any])
 
 
@@ -36,19 +326,19 @@ class Entry:
     objects: ObjectMap | None = None
 
 
-IDENTITY = Entry(maps.identity, images=True)
-SINE = Entry(maps.sine)
-SINE_THIRD = Entry(maps.sine_third)
-SINE_CUBED = Entry(maps.sine_cubed)
-SINE_FIFTH = Entry(maps.sine_fifth)
-COSINE = Entry(maps.cosine)
-GAUSSIAN = Entry(maps.gaussian, raw=True)
-ENERGY_SCALE = Entry(None, pixels=maps.energy_scale, images=True)
-ENERGY_SMEAR = Entry(None, pixels=maps.energy_smear, images=True)
-DEAD_CHANNELS = Entry(None, pixels=maps.dead_channels, images=True)
-MISSING_OBJECTS = Entry(None, objects=maps.missing_objects)
-PT_SCALE = Entry(None, objects=maps.pt_scale)
-DEAD_REGION = Entry(None, objects=maps.dead_region)
+IDENTITY = Entry(identity, images=True)
+SINE = Entry(sine)
+SINE_THIRD = Entry(sine_third)
+SINE_CUBED = Entry(sine_cubed)
+SINE_FIFTH = Entry(sine_fifth)
+COSINE = Entry(cosine)
+GAUSSIAN = Entry(gaussian, raw=True)
+ENERGY_SCALE = Entry(None, pixels=energy_scale, images=True)
+ENERGY_SMEAR = Entry(None, pixels=energy_smear, images=True)
+DEAD_CHANNELS = Entry(None, pixels=dead_channels, images=True)
+MISSING_OBJECTS = Entry(None, objects=missing_objects)
+PT_SCALE = Entry(None, objects=pt_scale)
+DEAD_REGION = Entry(None, objects=dead_region)
 
 
 def names() -> tuple[str, ...]:

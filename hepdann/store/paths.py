@@ -1,9 +1,20 @@
-"""Where the files of a run, a scan and a generator are."""
+"""Where the files of a run, a scan and a generator are; its folder: made, locked, explained."""
 
 from __future__ import annotations
 
+import fcntl
+import itertools
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import HepdannError, Interrupted, RunError
+
+if TYPE_CHECKING:
+    pass
 
 
 class _Named:
@@ -91,3 +102,204 @@ class GeneratorPaths(Paths):
     model = _Named("generator.safetensors")  # the generator, and all that drawing needs
     state = _Named("checkpoint/generator.safetensors")  # where its training stands
     validation = _Named("validation.json")  # what it draws against events that it did not see
+
+
+def is_scan(folder: str | Path) -> bool:
+    """Whether a folder holds a scan, finished or not."""
+    folder = Path(folder)
+    return ScanPaths(folder).summary.is_file() or ScanPaths(folder).work.is_dir()
+
+
+def is_training(folder: str | Path) -> bool:
+    """Whether a process trains in a folder; ``False`` where the file system has no locks."""
+    path = RunPaths(Path(folder)).log
+    if not path.is_file():  # to open a pipe would wait for ever
+        return False
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def explain_absent(folder: str | Path) -> RunError:
+    """The error that says why a folder holds no results, and what to type instead."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        return RunError("no such run folder", where=folder, mend="see what is in runs/")
+    scan = is_scan(folder)
+    command, noun = ("scan", "scan") if scan else ("train", "training")
+    if ScanPaths(folder).summary.is_file():
+        return RunError(
+            "is a scan, not a run",
+            where=folder,
+            mend=f"its table: hepdann evaluate {folder}; its figures: hepdann plot {folder}",
+        )
+    if not scan and not RunPaths(folder).start_record.is_file():
+        return RunError(
+            "not a run folder: no metrics.json", where=folder, mend="runs are made by hepdann train"
+        )
+    if is_training(folder):
+        progress = "" if scan else f" ({_progress(folder)})"
+        return RunError(
+            f"the {noun} is still going on{progress}", where=folder, mend="wait until it has ended"
+        )
+    mend = f"go on with: hepdann {command} --resume -o {folder}"
+    return RunError(f"the {noun} has not finished", where=folder, mend=mend)
+
+
+def _progress(folder: Path) -> str:
+    """How far a training was at its last checkpoint."""
+    from safetensors import SafetensorError, safe_open
+
+    from ..config import load_config
+
+    checkpoints = list(RunPaths(folder).checkpoints.glob("stack-*.safetensors"))
+    try:
+        last = max(checkpoints, key=lambda path: path.stat().st_mtime)
+        with safe_open(last, framework="numpy") as file:
+            epoch = int((file.metadata() or {})["epoch"])
+        epochs = load_config(RunPaths(folder).config, expand=False, known_names=False).train.epochs
+    except (ValueError, KeyError, OSError, SafetensorError, HepdannError):
+        return "before its first checkpoint"
+    return f"epoch {epoch} of {epochs} at its last checkpoint"
+
+
+def refuse_existing(folder: Path) -> None:
+    """Refuse a folder that holds anything but the remains of a start that was killed.
+
+    Raises:
+        RunError: something is there.
+    """
+    if folder.exists() and (
+        not folder.is_dir()
+        or any(
+            path.name != RunPaths(folder).log.name and not path.match(".*.part")
+            for path in folder.iterdir()
+        )
+    ):
+        raise RunError(
+            "exists already, and a run is never overwritten",
+            where=folder,
+            mend="take another -o, or go on with it by --resume",
+        )
+
+
+def new_folder(folder: Path) -> Path:
+    """Make the folder of a run, with its parents.
+
+    Raises:
+        RunError: something is there, or it cannot be made.
+    """
+    refuse_existing(folder)
+    return _made(folder, exist_ok=True)
+
+
+def numbered_folder(stem: str, parent: Path = Path("runs")) -> Path:
+    """Make the first ``<stem>-<n>`` that is not there yet; no two callers are given the same.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    _made(parent, exist_ok=True)
+    for number in itertools.count(1):
+        folder = parent / f"{stem}-{number}"
+        try:
+            return _made(folder, exist_ok=False)
+        except FileExistsError:
+            continue
+    raise AssertionError  # count() has no end
+
+
+def _made(folder: Path, *, exist_ok: bool) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except OSError as error:
+        if isinstance(error, FileExistsError) and not exist_ok:
+            raise
+        raise RunError(
+            f"cannot be made: {error.strerror or error}",
+            where=folder,
+            mend="name a folder that can be written (-o)",
+        ) from error
+    return folder
+
+
+def _refuse_links(folder: Path) -> None:
+    """Refuse a folder that somebody passed on with links, or pipes, in the places of its files.
+
+    What is written would replace, or be added to, a file anywhere. The figures are left out: they
+    are not written by a training, and their folder is often a link to a web server.
+    """
+    try:
+        entries = [path for path in folder.iterdir() if path.name != "plots"]
+        if not (folder / "checkpoint").is_symlink():
+            entries += (folder / "checkpoint").rglob("*")
+    except OSError as error:
+        raise RunError(f"cannot be read: {error.strerror or error}", where=folder) from error
+    for path in entries:
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            what = "is a link" if path.is_symlink() else "is neither a file nor a folder"
+            mend = "put the file of the run in its place, or remove it"
+            raise RunError(f"{what}, and nothing is written through one", where=path, mend=mend)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in the same folder; the lock ends with the process.
+
+    Where the file system has no locks, as on some farms, there is none.
+
+    Raises:
+        RunError: another process trains there, the folder cannot be written, or what is written
+            there would go elsewhere.
+    """
+    path = RunPaths(folder).log
+    _refuse_links(folder)
+    try:
+        file = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot be written: {error.strerror or error}", where=path) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(
+                "another process is training here",
+                where=folder,
+                mend="wait for it, or take another -o",
+            ) from error
+        except OSError:  # no locks here
+            pass
+        yield
+
+
+@contextmanager
+def with_resume_hint(resume_hint: str) -> Iterator[None]:
+    """Add to an interrupt how the training is resumed."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(resume_hint)
+        raise
+
+
+@contextmanager
+def removed_if_refused(folder: Path) -> Iterator[None]:
+    """Remove the folder of a new run again that is refused before anything is trained.
+
+    What was there before, and whatever else a user put there, stays; so does what can be resumed.
+    """
+    before = RunPaths(folder).start_record.exists()
+    try:
+        yield
+    except Interrupted:
+        raise
+    except HepdannError:
+        trained = any(RunPaths(folder).checkpoints.rglob("*.safetensors"))
+        if not before and not trained and set(folder.iterdir()) <= RunPaths(folder).before_training:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise

@@ -20,8 +20,7 @@ from ..inputs import check, read_json, read_rows
 from ..outputs import write_run_file
 from ..records import Stored
 from .content import Metrics, ScanSummary
-from .paths import Paths, RunPaths, ScanPaths
-from .state import explain_absent, is_scan
+from .paths import Paths, RunPaths, ScanPaths, explain_absent, is_scan
 
 if TYPE_CHECKING:
     from ..config import Config

@@ -23,9 +23,8 @@ from ..tensors.blocks import column_at
 from ..tensors.hdf5.chunks import h5_open
 from .content import Files
 from .model_file import ModelHeader, read_header
-from .paths import RunPaths
+from .paths import RunPaths, explain_absent
 from .scores_file import COMPLEMENT, MOVED, TARGET_LABEL, ScoreFile, names_of
-from .state import explain_absent
 
 Domain = Literal["mc", "target"]
 _OBJECTS = "offsets", "label"

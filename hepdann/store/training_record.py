@@ -25,9 +25,8 @@ from ..outputs import write_run_file
 from ..readers.conversion_record import Conversion
 from ..records import Count, Finite, Stored
 from ..tensors import SPLITS, Tensors, open_tensors
-from .paths import RunPaths
+from .paths import RunPaths, is_scan
 from .reading import FORMAT_VERSION, read_versioned, write_json
-from .state import is_scan
 
 _ANEW = "train anew"
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from hepdann.deploy.check import images_graph
 from hepdann.deploy.graph import Graph, evaluate, onnx_model
-from hepdann.deploy.networks import add_module
+from hepdann.deploy.steps import add_module
 from hepdann.domains import Scaling
 from hepdann.errors import ConfigError, RunError
 from hepdann.inference import Model, Part

@@ -20,7 +20,7 @@ import hepdann
 from hepdann import samples, shifts
 from hepdann.deploy import export
 from hepdann.deploy.graph import Graph, evaluate, onnx_model
-from hepdann.deploy.networks import ObjectInputs, add_member
+from hepdann.deploy.steps import ObjectInputs, add_member
 from hepdann.domains import StreamReader, prepare, resident_images
 from hepdann.errors import ConfigError, RunError, SchemaError
 from hepdann.evaluation import open_scores

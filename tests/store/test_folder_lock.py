@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from hepdann.errors import Interrupted, RunError
-from hepdann.store.state import is_training, locked, new_folder, numbered_folder, removed_if_refused
+from hepdann.store.paths import is_training, locked, new_folder, numbered_folder, removed_if_refused
 
 
 def test_runs_that_start_together_get_different_numbers(tmp_path):

@@ -10,7 +10,7 @@ from hepdann.config import Config, dump_config
 from hepdann.errors import RunError
 from hepdann.evaluation import open_scores
 from hepdann.runs import open_run, open_scan, resume_scan
-from hepdann.store.state import explain_absent, locked
+from hepdann.store.paths import explain_absent, locked
 
 
 @pytest.fixture

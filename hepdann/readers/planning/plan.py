@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...config import ConversionConfig
+from ...config import ConversionConfig, ImagesConfig
 from ...errors import ConfigError, ReadError
 from ...expressions import Expression
 from ...tensors import Collection, View
@@ -32,7 +32,6 @@ from .features import (
     taken_branches,
     vary,
 )
-from .images import ImagePlan
 from .input_samples import Input, Skips, check_types, common
 from .selection import LumiMask, Selection
 
@@ -78,6 +77,19 @@ class SamplePlan:
     def cut(self) -> Expression | None:
         """The cut."""
         return self.selection.cut
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """The images of a conversion.
+
+    Attributes:
+        views: what the tensor file gets; all have the same channels.
+        settings: with everything filled in, so that new data can be converted alike.
+    """
+
+    views: tuple[View, ...]
+    settings: ImagesConfig
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from ...domains import Domains
 from ...errors import Interrupted, refuse
 from ...parallel import Executor, Link, Task, overload_warning, processes_for
 from ...registry import PARAMETRISED
-from ...store.paths import ScanPaths
+from ...store.paths import ScanPaths, locked, removed_if_refused, with_resume_hint
 from ...store.reading import Scan
-from ...store.state import locked, removed_if_refused, with_resume_hint
 from ...store.training_record import StartRecord
 from ...tensors import Tensors
 from ...training import Progress

@@ -10,9 +10,8 @@ from typing import Literal, Unpack
 from ...config import Config, ScanSettings, override
 from ...errors import refuse
 from ...parallel import refuse_in_worker
-from ...store.paths import ScanPaths
+from ...store.paths import ScanPaths, new_folder, numbered_folder, refuse_existing
 from ...store.reading import Scan, open_scan
-from ...store.state import new_folder, numbered_folder, refuse_existing
 from ...store.training_record import StartRecord
 from ...tensors import Tensors, open_tensors
 from ..progress import Report, shown, silent
