@@ -40,7 +40,7 @@ from hepdann.readers import convert
 from hepdann.runs import Run, open_run, resume
 from hepdann.samples.minerva import target, write_minerva
 from hepdann.stats.ranking import predicted
-from hepdann.tensors import Tensors, read_hits
+from hepdann.tensors import Tensors, read_images
 
 SHIFTS: dict[str, dict[str, float]] = {
     "frozen": {},
@@ -101,7 +101,7 @@ def accuracies(model: Model, file: Tensors) -> tuple[Figures, Figures]:
             label = file.source().label[test]
         else:
             label = true_labels(open_truth(file).data(), file.target())[test]
-        hits = read_hits(file, stored, test)
+        hits = read_images(file, stored, test)
         found = {"tracking": [file.column(stored, "track_segment")[test].astype(np.int64)]}
         for name in model.parts:
             seen = model.score(hits, name, domain).members
@@ -126,7 +126,7 @@ def elsewhere(model: Model, file: Tensors) -> Model:
     events = []
     for domain in ("mc", "data"):
         train = np.flatnonzero(file.column(domain, "split") == 0)
-        pixels = torch.from_numpy(read_hits(file, domain, train[:: len(train) // 1024])[:])
+        pixels = torch.from_numpy(read_images(file, domain, train[:: len(train) // 1024])[:])
         events.append(pixels.T.unsqueeze(0).expand(network.members, -1, -1))
     network.collect_statistics(*events)
     return replace(model, parts={"source-only": replace(part, weights=network.arrays())})
