@@ -1,0 +1,59 @@
+/* Sums of events between the knots of cumulative distributions, along many directions. */
+
+#include <stdint.h>
+
+#define EVENTS 64 /* at a time: their places do not wait for each other */
+
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
+#define WIDEST __attribute__((target_clones("avx2", "default"))) /* chosen when it is loaded */
+#else
+#define WIDEST
+#endif
+
+/* along: (rows, events) in steps of the row's table
+ * table: (rows,) the table of a row
+ * ends: (tables, 2) the first step, and how many follow
+ * first: (tables,) where the steps of a table begin in
+ * lines: (steps, 2) slope and start of the place between the knots
+ * weight, label: (events,)
+ * sums: (labels, rows, knots, 2) of weights, and of weights by the part of the way to the next knot
+ * columns: (events, count) what is summed over the events that are inside
+ * moved: (rows, knots, count); sums are added to what is there */
+WIDEST void hepdann_marginals(const double *along, int64_t rows, int64_t events, const int64_t *table,
+                              const double *ends, const int64_t *first, const double *lines,
+                              const double *weight, const int64_t *label, int64_t knots, double *sums,
+                              const float *columns, int64_t count, float *moved)
+{
+    for (int64_t row = 0; row < rows; row++, along += events, moved += knots * count) {
+        const double low = ends[2 * table[row]], last = ends[2 * table[row] + 1];
+        const double *line = lines + 2 * first[table[row]];
+        for (int64_t start = 0; start < events; start += EVENTS) {
+            const int some = events - start < EVENTS ? (int)(events - start) : EVENTS;
+            int32_t below[EVENTS];
+            double part[EVENTS], step[EVENTS];
+            for (int e = 0; e < some; e++) {
+                const double z = along[start + e] - low, above = z > 0 ? z : 0; /* NaN becomes 0 */
+                step[e] = above < last ? above : last;
+                below[e] = (int32_t)step[e];
+            }
+            for (int e = 0; e < some; e++) {
+                const double place = line[2 * below[e]] * step[e] + line[2 * below[e] + 1];
+                below[e] = (int32_t)place;
+                part[e] = place - below[e];
+            }
+            for (int e = 0; e < some; e++) {
+                double *sum = sums + 2 * ((label[start + e] * rows + row) * knots + below[e]);
+                const double w = weight[start + e];
+                sum[0] += w;
+                sum[1] += w * part[e];
+            }
+            for (int e = 0; e < (count ? some : 0); e++) {
+                const float *column = columns + (start + e) * count;
+                float *restrict to = moved + below[e] * count;
+                if (step[e] > 0)
+                    for (int64_t c = 0; c < count; c++)
+                        to[c] += column[c];
+            }
+        }
+    }
+}
