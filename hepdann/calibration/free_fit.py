@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment.base import drawn
+from ..stats.reweighting import one_thread
 from ..tensors import Source, Target
 from .fit import finite, leading_variation
 from .free import FreeMap
@@ -83,7 +84,7 @@ def fit_free(
     noise = 1 / min(len(search.x), len(search.y))
     levels = [(first.tightened(s), search.tightened(s)) for s in _TIGHT]
     whole = problem(_MOST, directions)
-    with ThreadPoolExecutor(len(levels)) as pool:
+    with one_thread(), ThreadPoolExecutor(len(levels)) as pool:
 
         def followed(mixing: Floats) -> list[End]:
             starts = _starts(first, mixing, generator)[0]

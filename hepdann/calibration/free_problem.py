@@ -147,13 +147,14 @@ class FreeProblem:
         data, at, k = self.data, list(features), self.shape[1]
         # what each parameter moves, by how much in the one event and the other
         own = [*(np.asarray(at)[:, None] * k + np.arange(k)).flat, *self.basis.shape[1] + np.asarray(at)]
-        moves = np.empty((len(self.x), len(own) + len(at)), np.float32)
-        moves[:, : len(own)] = self._moves[:, own]
-        moves[:, len(own) :] = place.before[:, at] * self.weight[:, None]
-        sums = data.moved(place.mapped, moves)
+        ends = len(own), len(own) + len(at)
+        moves = np.zeros((len(self.x), -(-ends[1] // 8) * 8), np.float32)
+        moves[:, : ends[0]] = self._moves[:, own]
+        moves[:, slice(*ends)] = place.before[:, at] * self.weight[:, None]
+        sums = data.moved(place.mapped, moves)[..., : ends[1]]
         through = (self.split(point)[2].T @ data.directions)[at].T  # (P, m): of h_j along each
         through = np.concatenate([np.repeat(through, k, axis=1), through], axis=1)
-        alone, (p, b) = through.shape[1], sums.shape[:2]
+        alone, (p, b) = ends[0], sums.shape[:2]
         whole = np.empty((p, b, alone + len(data.directions) * len(at)))
         np.multiply(sums[..., :alone], through[:, None], out=whole[..., :alone])
         mixing = data.directions.T[:, None, :, None] * sums[..., None, alone:]

@@ -10,6 +10,8 @@
 #define WIDEST
 #endif
 
+typedef float Floats __attribute__((vector_size(32), aligned(4), may_alias));
+
 /* along: (rows, events) in steps of the row's table
  * table: (rows,) the table of a row
  * ends: (tables, 2) the first step, and how many follow
@@ -17,12 +19,13 @@
  * lines: (steps, 2) slope and start of the place between the knots
  * weight, label: (events,)
  * sums: (labels, rows, knots, 2) of weights, and of weights by the part of the way to the next knot
- * columns: (events, count) what is summed over the events that are inside
- * moved: (rows, knots, count); sums are added to what is there */
+ * columns: (events, count, 8) what is summed over the events that are inside
+ * moved: (rows, knots, count, 8), in place of sums where there is a count
+ * Sums are added to what is there. */
 WIDEST void hepdann_marginals(const double *along, int64_t rows, int64_t events, const int64_t *table,
                               const double *ends, const int64_t *first, const double *lines,
                               const double *weight, const int64_t *label, int64_t knots, double *sums,
-                              const float *columns, int64_t count, float *moved)
+                              const Floats *columns, int64_t count, Floats *moved)
 {
     for (int64_t row = 0; row < rows; row++, along += events, moved += knots * count) {
         const double low = ends[2 * table[row]], last = ends[2 * table[row] + 1];
@@ -41,18 +44,16 @@ WIDEST void hepdann_marginals(const double *along, int64_t rows, int64_t events,
                 below[e] = (int32_t)place;
                 part[e] = place - below[e];
             }
-            for (int e = 0; e < some; e++) {
+            for (int e = 0; e < (count ? 0 : some); e++) {
                 double *sum = sums + 2 * ((label[start + e] * rows + row) * knots + below[e]);
-                const double w = weight[start + e];
-                sum[0] += w;
-                sum[1] += w * part[e];
+                sum[0] += weight[start + e];
+                sum[1] += weight[start + e] * part[e];
             }
             for (int e = 0; e < (count ? some : 0); e++) {
-                const float *column = columns + (start + e) * count;
-                float *restrict to = moved + below[e] * count;
-                if (step[e] > 0)
-                    for (int64_t c = 0; c < count; c++)
-                        to[c] += column[c];
+                const Floats *from = columns + (start + e) * count;
+                Floats *to = moved + below[e] * count;
+                for (int64_t c = 0; c < (step[e] > 0 ? count : 0); c++)
+                    to[c] += from[c];
             }
         }
     }

@@ -138,7 +138,7 @@ class Marginals:
         Args:
             features: (n, F) of the events.
             columns: (n, K) how far each of K parameters moves an event along any direction, times
-                its share of the weights.
+                its share of the weights; K is a multiple of 8.
         """
         along, rows = self._along(features)
         sums = self._sums(along, rows, np.zeros(len(features)), columns=columns)[1]
@@ -177,7 +177,7 @@ class Marginals:
         if compute is not None:
             compute(
                 along, *along.shape, rows, self._ends, self._first, self._lines, weight,
-                label.astype(whole), self._count, sums, columns, columns.shape[1], moved,
+                label.astype(whole), self._count, sums, columns, columns.shape[1] // 8, moved,
             )  # fmt: skip
             return sums, moved
         from scipy.sparse import csc_array
@@ -207,14 +207,17 @@ class Marginals:
         Returns:
             (K, n); the functions are the weighted means of these.
         """
-        positions = self._located(*self._along(features))
+        from scipy.sparse import csr_array
+
+        positions = self._located(*self._along(features)).T
         below = np.minimum(positions.astype(np.intp), self._count - 2)
-        share = positions - below
+        part = positions - below
+        below += np.arange(below.shape[1]) * self._count
+        parts, at = (np.stack(z, axis=2).ravel() for z in ((1 - part, part), (below, below + 1)))
+        table = csr_array((parts, at, np.arange(len(below) + 1) * 2 * below.shape[1]))
         # an event at a knot counts in F at that knot and all further ones
-        tail = np.cumsum(operator[:, :, ::-1], axis=2)[:, :, ::-1]
-        row = np.arange(len(positions))[:, None]
-        added = tail[:, row, below] * (1 - share) + tail[:, row, below + 1] * share
-        return np.asarray(added.sum(axis=1))
+        tail = np.cumsum(operator[:, :, ::-1], axis=2)[:, :, ::-1].reshape(len(operator), -1)
+        return np.asarray((table @ tail.T[: table.shape[1]]).T)
 
 
 def _cumulative(sums: Floats) -> Floats:
