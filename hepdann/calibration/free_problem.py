@@ -146,7 +146,10 @@ class FreeProblem:
         place = place or self.at(point)
         data, at, k = self.data, list(features), self.shape[1]
         # what each parameter moves, by how much in the one event and the other
-        own = [*(np.asarray(at)[:, None] * k + np.arange(k)).flat, *self.basis.shape[1] + np.asarray(at)]
+        own = [
+            *(np.asarray(at)[:, None] * k + np.arange(k)).flat,
+            *self.basis.shape[1] + np.asarray(at),
+        ]
         ends = len(own), len(own) + len(at)
         moves = np.zeros((len(self.x), -(-ends[1] // 8) * 8), np.float32)
         moves[:, : ends[0]] = self._moves[:, own]

@@ -1,4 +1,4 @@
-/* Sums of events between the knots of cumulative distributions, along many directions. */
+/* Sums of events between the knots of cumulative distributions, along many directions; and ranks. */
 
 #include <stdint.h>
 
@@ -56,5 +56,29 @@ WIDEST void hepdann_marginals(const double *along, int64_t rows, int64_t events,
                     to[c] += from[c];
             }
         }
+    }
+}
+
+#define CELLS 8192
+
+/* values: (rows, events), around 0 and of width 1; those of a cell count as they come
+ * sorted: (events,)
+ * matched: (rows, events) what is sorted, at the rank of each value */
+WIDEST void hepdann_match(const double *values, int64_t rows, int64_t events, const double *sorted,
+                          double *matched)
+{
+    for (int64_t row = 0; row < rows; row++, values += events, matched += events) {
+        int32_t rank[CELLS + 1] = {0};
+        for (int64_t e = 0; e < events; e++) {
+            const double z = values[e], size = z < 0 ? -z : z;
+            const double share = size < 1e300 ? z / (1 + size) : 0;
+            matched[e] = (double)(int32_t)((CELLS - 1) / 2.0 * (1 + share));
+        }
+        for (int64_t e = 0; e < events; e++)
+            rank[(int32_t)matched[e] + 1]++;
+        for (int cell = 0; cell < CELLS; cell++)
+            rank[cell + 1] += rank[cell];
+        for (int64_t e = 0; e < events; e++)
+            matched[e] = sorted[rank[(int32_t)matched[e]]++];
     }
 }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hepdann import shifts
-from hepdann.calibration import marginals, family, fit_family
+from hepdann.calibration import family, fit_family, marginals
 from hepdann.calibration.families import from_dict
 from hepdann.errors import ConfigError, HepdannError
 
