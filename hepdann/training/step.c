@@ -1,29 +1,30 @@
 /* A phase of a training step of a stack of DANNs: gradients, clipping, Adam, averaged weights, member after member.
  *
- * A block is a few hundred events, feature-major: a row is an activation, a column an event. With batch
- * normalisation a whole batch goes through one layer of the extractor after the other, else one block
- * through all; both heads take a block forward and back at once. Columns beyond the events of a block have
- * slopes of zero, up to a multiple of a strip. */
+ * A block is a hundred events: a row is an event, and zeros end it at a whole vector; logits alone have a row each.
+ * With batch normalisation a whole batch goes through one layer of the extractor after the other, else one
+ * block through all; both heads take a block forward and back at once. Rows beyond the events of a block have
+ * slopes of zero. A member's weights are copied to where rows and columns are whole vectors. */
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-#define TILE 256 /* events of a block */
-#define ROWS 4   /* of a product at a time */
-#define WIDE(n) (((n) + 63) / 64 * 64)
+#define TILE 128  /* events of a block */
+#define VECTORS 2 /* of columns of a product at a time */
+#define WIDE(n) (((n) + LINE - 1) / LINE * LINE)
 
-/* columns of layers, of which IN, NORMAL and OUT are the first rows of the input, of what is normalised and
+/* columns of layers, of which IN, NORMAL and OUT are the first columns of the input, of what is normalised and
  * of the output; others are where a tensor of all members begins in the buffer of its part, or -1 */
 enum { PART, INPUTS, OUTPUTS, WEIGHT, BIAS, SCALE, SHIFT, IN, NORMAL, OUT };
 enum { DOMAIN, FIRST, COUNT, GROUP }; /* columns of the table of blocks */
 enum { LABEL_LOSS = 1, DOMAIN_LOSS = 2, LAMBDA_ON_LOSS = 4, TARGET_DETACHED = 8 };
 
 typedef struct {
-    int64_t members, features, domains, events, count, blocks, parameters, widest, own, normalised, per_domain, done;
+    int64_t members, features, domains, events, count, blocks, parameters, widest, columns, normalised, per_domain, done;
     int64_t heads[2];       /* index of the first layer of each */
     int64_t losses, moved;  /* bits: of losses below, and of parts that move */
     int64_t averaged;       /* and whose averages follow */
+    int64_t packed;         /* where in the memory of factors the copies of a member's weights begin */
     const int64_t *layers;  /* (count, 10) */
     const int64_t *table;   /* (blocks, 4) */
     const int64_t *tensors; /* (parameters, 3) part, start and size of a member */
@@ -44,6 +45,7 @@ static const double ARTANH[] = { /* of artanh(s) / s in s^2 */
      at(by, 8), at(by, 9), at(by, 10), at(by, 11), at(by, 12), at(by, 13), at(by, 14), at(by, 15)}
 
 #define REAL float
+#define LINE 16 /* of the cache: numbers */
 #define INT int32_t
 #define MOST 80
 #define OFFSET 127
@@ -54,18 +56,18 @@ static const double ARTANH[] = { /* of artanh(s) / s in s^2 */
 #define NAME(name) name##_f4_plain
 #define TARGET
 #define BYTES 16
-#define VECTORS 2
+#define ROWS 4
 #include "step.h"
 #if defined(__x86_64__) && defined(__GNUC__)
 #define NAME(name) name##_f4_avx2
 #define TARGET __attribute__((target("avx2,fma")))
 #define BYTES 32
-#define VECTORS 2
+#define ROWS 4
 #include "step.h"
 #define NAME(name) name##_f4_avx512
 #define TARGET __attribute__((target("avx512f,avx512dq,prefer-vector-width=512")))
 #define BYTES 64
-#define VECTORS 4
+#define ROWS 8
 #include "step.h"
 #endif
 #undef REAL
@@ -76,8 +78,10 @@ static const double ARTANH[] = { /* of artanh(s) / s in s^2 */
 #undef TERMS
 #undef ODD_TERMS
 #undef SQRT
+#undef LINE
 
 #define REAL double
+#define LINE 8
 #define INT int64_t
 #define MOST 700
 #define OFFSET 1023
@@ -88,18 +92,18 @@ static const double ARTANH[] = { /* of artanh(s) / s in s^2 */
 #define NAME(name) name##_f8_plain
 #define TARGET
 #define BYTES 16
-#define VECTORS 2
+#define ROWS 4
 #include "step.h"
 #if defined(__x86_64__) && defined(__GNUC__)
 #define NAME(name) name##_f8_avx2
 #define TARGET __attribute__((target("avx2,fma")))
 #define BYTES 32
-#define VECTORS 2
+#define ROWS 4
 #include "step.h"
 #define NAME(name) name##_f8_avx512
 #define TARGET __attribute__((target("avx512f,avx512dq,prefer-vector-width=512")))
 #define BYTES 64
-#define VECTORS 4
+#define ROWS 8
 #include "step.h"
 #endif
 
@@ -121,7 +125,7 @@ typedef void Step(const Shape *, void *const *, const void *, const int64_t *, c
                              REAL *inverse, REAL *figures)                                                    \
     {                                                                                                         \
         Shape shape;                                                                                          \
-        memcpy(&shape, sizes, 17 * sizeof *sizes);                                                            \
+        memcpy(&shape, sizes, 18 * sizeof *sizes);                                                            \
         shape.layers = layers, shape.table = table, shape.tensors = tensors;                                  \
         Step *step = CHOOSE(TYPE);                                                                            \
         step(&shape, addresses, x, label, weight, lambda, rates, settings, memory, slopes, inverse, figures); \
