@@ -22,6 +22,12 @@ INLINE Vector NAME(load)(const REAL *at)
     return value;
 }
 
+/* `value` where `decides` is above 0, or not a number; else 0 */
+INLINE Vector NAME(kept)(Vector value, Vector decides)
+{
+    return (Vector)((Mask)value & ~(Mask)(decides <= 0));
+}
+
 /* The sum of the lanes, in a fixed order. */
 INLINE REAL NAME(total)(Vector value)
 {
@@ -102,41 +108,49 @@ TARGET static void NAME(transpose)(const REAL *from, int64_t pitch, int64_t rows
 }
 
 /* A patch of c = a b: a few rows of some vectors of columns, whose sums stay in registers; a[r][s] is
- * a[r * stride + s], or a[s * stride + r] if turned. `alive` is as c is; where it is not above 0, c becomes 0. */
+ * a[r * stride + s], or a[s * stride + r] if turned. Few rows have several sums each, of every `parts`th term.
+ * `alive` is as c is; where it is not above 0, c becomes 0. */
 INLINE void NAME(patch)(const REAL *a, const int64_t stride, const int turned, const REAL *b, const int64_t step,
                         const int64_t depth, REAL *c, const int64_t pitch, const int rows, const int vectors,
                         const REAL *bias, const REAL *alive, const int relu, const int add, const REAL factor)
 {
-    Vector sum[ROWS][VECTORS];
+    const int parts = ROWS / rows;
+    Vector sum[ROWS][VECTORS] = {{{0}}};
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; bias && r < rows; r++)
         for (int v = 0; v < vectors; v++)
-            sum[r][v] = bias ? NAME(load)(bias + v * LANES) : (Vector){0};
-    for (int64_t s = 0; s < depth; s++) {
-        Vector value[VECTORS];
-        for (int v = 0; v < vectors; v++)
-            value[v] = NAME(load)(b + s * step + v * LANES);
+            sum[r][v] = NAME(load)(bias + v * LANES);
+    for (int64_t s = 0; s < depth; s += parts)
 #pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) {
-            const Vector w = a[turned ? s * stride + r : r * stride + s] - (Vector){0}; /* + would cost an addition */
+        for (int p = 0; p < parts; p++) {
+            Vector value[VECTORS];
             for (int v = 0; v < vectors; v++)
-                sum[r][v] += w * value[v];
+                value[v] = NAME(load)(b + (s + p) * step + v * LANES);
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++) {
+                const REAL factor = a[turned ? (s + p) * stride + r : r * stride + s + p];
+                const Vector w = factor - (Vector){0}; /* + would cost an addition */
+                for (int v = 0; v < vectors; v++)
+                    sum[p * rows + r][v] += w * value[v];
+            }
         }
-    }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++) {
             const int64_t at = r * pitch + v * LANES;
+            for (int p = 1; p < parts; p++)
+                sum[r][v] += sum[p * rows + r][v];
             Vector z = add ? NAME(load)(c + at) + factor * sum[r][v] : sum[r][v];
             if (relu)
-                z = (Vector)((Mask)z & ~(Mask)(z <= 0));
+                z = NAME(kept)(z, z);
             if (alive)
-                z = (Vector)((Mask)z & ~(Mask)(NAME(load)(alive + at) <= 0));
+                z = NAME(kept)(z, NAME(load)(alive + at));
             memcpy(c + at, &z, BYTES);
         }
 }
 
-/* c = a b, or with `add` c += factor a b, of whole vectors of columns, see above. */
+/* c = a b, or with `add` c += factor a b, of whole vectors of columns, see above. Rows are a multiple of LINE / 2, or
+ * the depth is. */
 INLINE void NAME(product)(const REAL *a, int64_t stride, const int turned, const REAL *b, int64_t step, int64_t depth,
                           REAL *c, int64_t pitch, int64_t rows, int64_t columns, const REAL *bias,
                           const REAL *alive, const int relu, const int add, REAL factor)
@@ -264,7 +278,7 @@ TARGET static double NAME(logistic)(const REAL *z, REAL y, const REAL *target, c
         const Vector d = factor * w * (PICK(above, share, e * share) - wanted);
         memcpy(slope + t, &d, BYTES);
         const Vector rest = 2 * s * NAME(horner)(ARTANH, ODD_TERMS, s * s);
-        loss += w * ((Vector)((Mask)at & ~(Mask)(at <= 0)) - at * wanted + rest);
+        loss += w * (NAME(kept)(at, at) - at * wanted + rest);
     }
     return NAME(total)(loss);
 }
@@ -357,7 +371,7 @@ TARGET static void NAME(normalise)(const NAME(Layer) *layer, REAL *memory, int64
                     continue;
                 for (int64_t t = 0; t < WIDE(blocks[4 * b + COUNT]) * wide; t += wide) {
                     const Vector x = (NAME(load)(in + t) - mean) * factor, y = x * scale + shift;
-                    const Vector z = (Vector)((Mask)y & ~(Mask)(y <= 0));
+                    const Vector z = NAME(kept)(y, y);
                     memcpy(in + t, &x, BYTES);
                     memcpy(out + t, &z, BYTES);
                 }
@@ -365,7 +379,7 @@ TARGET static void NAME(normalise)(const NAME(Layer) *layer, REAL *memory, int64
         }
 }
 
-/* The slopes before a batch normalisation and its ReLU from those behind, and the gradients of scale and
+/* The slopes before a batch normalisation and its ReLU in place of those behind, and the gradients of scale and
  * shift: Ioffe & Szegedy, "Batch Normalization" (2015), the chain rule of section 3. */
 TARGET static void NAME(normalise_slope)(const NAME(Layer) *layer, const REAL *memory, REAL *slopes, int64_t stride,
                                          const int64_t *blocks, int64_t count, int64_t groups, const REAL *size,
@@ -374,43 +388,43 @@ TARGET static void NAME(normalise_slope)(const NAME(Layer) *layer, const REAL *m
     const int64_t wide = layer->wide;
     for (int64_t group = 0; group < groups; group++)
         for (int64_t o = 0; o < wide; o += LANES) {
+            const Vector scale = NAME(load)(layer->scale + o), shift = NAME(load)(layer->shift + o);
+            const Vector factor = scale * NAME(load)(inverse + group * widest + o);
             double total[LANES] = {0}, along[LANES] = {0};
+            REAL mean[LANES], mean_along[LANES];
             for (int64_t b = 0; b < count; b++) {
-                const int64_t out = b * stride + layer->out * TILE + o;
+                const REAL *delta = slopes + b * stride + layer->out * TILE + o;
                 const REAL *x = memory + b * stride + layer->normal * TILE + o;
                 Vector sum[4] = {{0}}, product[4] = {{0}};
                 if (blocks[4 * b + GROUP] != group)
                     continue;
                 for (int64_t t = 0; t < WIDE(blocks[4 * b + COUNT]); t += 4) /* slopes of zero fill it */
                     for (int j = 0; j < 4; j++) {
-                        const int64_t at = (t + j) * wide;
-                        const Mask dead = NAME(load)(memory + out + at) <= 0;
-                        const Vector d = (Vector)((Mask)NAME(load)(slopes + out + at) & ~dead);
-                        memcpy(slopes + out + at, &d, BYTES);
+                        const Vector at = NAME(load)(x + (t + j) * wide);
+                        const Vector d = NAME(kept)(NAME(load)(delta + (t + j) * wide), at * scale + shift);
                         sum[j] += d;
-                        product[j] += d * NAME(load)(x + at);
+                        product[j] += d * at;
                     }
                 NAME(gather)(total, sum);
                 NAME(gather)(along, product);
             }
-            REAL mean[LANES], mean_along[LANES];
             for (int j = 0; j < LANES; j++) {
                 layer->scale_slope[o + j] += along[j];
                 layer->shift_slope[o + j] += total[j];
                 mean[j] = total[j] / norm[group];
                 mean_along[j] = along[j] / norm[group];
             }
-            const Vector factor = NAME(load)(layer->scale + o) * NAME(load)(inverse + group * widest + o);
             for (int64_t b = 0; b < count; b++) {
-                const int64_t at = b * stride + layer->normal * TILE + o;
-                const REAL *delta = slopes + b * stride + layer->out * TILE + o, *share = size + b * TILE;
+                const REAL *input = memory + b * stride + layer->normal * TILE + o, *share = size + b * TILE;
+                REAL *delta = slopes + b * stride + layer->out * TILE + o;
                 if (blocks[4 * b + GROUP] != group)
                     continue;
                 for (int64_t t = 0; t < WIDE(blocks[4 * b + COUNT]); t++) {
-                    const Vector d = NAME(load)(delta + t * wide), x = NAME(load)(memory + at + t * wide);
+                    const Vector x = NAME(load)(input + t * wide);
+                    const Vector d = NAME(kept)(NAME(load)(delta + t * wide), x * scale + shift);
                     const Vector common = NAME(load)(mean) + x * NAME(load)(mean_along);
                     const Vector before = factor * (d - share[t] * common);
-                    memcpy(slopes + at + t * wide, &before, BYTES);
+                    memcpy(delta + t * wide, &before, BYTES);
                 }
             }
         }
@@ -512,12 +526,13 @@ TARGET static void NAME(gradients)(const Shape *shape, int64_t k, const NAME(Lay
             memset(memory + b * stride + n * layers->deep, 0, (WIDE(n) - n) * layers->deep * sizeof(REAL));
             memset(slopes + b * stride + top->out * TILE, 0, WIDE(n) * top->wide * sizeof(REAL));
             const REAL *w = weight + (k * domains + block[DOMAIN]) * size + block[FIRST];
-            double total = 0;
-            for (int64_t t = 0; shape->normalised && t < WIDE(n); t++) {
-                sizes[b * TILE + t] = t < n ? (w[t] < 0 ? -w[t] : w[t]) + (REAL)1e-12 : 0;
-                total += sizes[b * TILE + t];
-            }
-            norm[block[GROUP]] += total;
+            REAL *share = sizes + b * TILE;
+            Vector total = {0};
+            for (int64_t t = 0; shape->normalised && t < n; t++)
+                share[t] = (w[t] < 0 ? -w[t] : w[t]) + (REAL)1e-12;
+            for (int64_t t = 0; shape->normalised && t < n; t += LANES)
+                total += NAME(load)(share + t); /* zeros are behind them */
+            norm[block[GROUP]] += NAME(total)(total);
         }
         for (const NAME(Layer) *layer = layers; layer < first_head; layer++) {
             for (int64_t b = 0; b < together; b++)
@@ -566,11 +581,10 @@ TARGET static void NAME(gradients)(const Shape *shape, int64_t k, const NAME(Lay
                 NAME(normalise_slope)(layer, memory, slopes, stride, blocks, together, groups, sizes, norm,
                                       inverse + (layer - layers) * groups * shape->widest, shape->widest);
             for (int64_t b = 0; b < together; b++) {
-                const int64_t wide = WIDE(blocks[4 * b + COUNT]), at = b * stride + layer->normal * TILE;
+                const int64_t wide = WIDE(blocks[4 * b + COUNT]), at = b * stride + layer->out * TILE;
                 const int64_t in = b * stride + layer->in * TILE;
                 for (int64_t t = at; layer == top && !shape->normalised && t < at + wide * top->wide; t += LANES) {
-                    const Mask dead = NAME(load)(memory + t) <= 0;
-                    const Vector d = (Vector)((Mask)NAME(load)(slopes + t) & ~dead);
+                    const Vector d = NAME(kept)(NAME(load)(slopes + t), NAME(load)(memory + t));
                     memcpy(slopes + t, &d, BYTES);
                 }
                 NAME(outer)(layer, slopes + at, 0, memory + in, wide);
@@ -602,8 +616,9 @@ TARGET static void NAME(advance)(const Shape *shape, int64_t k, int64_t part, RE
             square += slope[j] * slope[j];
     }
     const double clipped = largest / (sqrt(square) + 1e-6);
-    const REAL scale = clipped < 1 ? clipped : 1, pace = rate / (1 - pow(0.9, done));
-    const REAL root = sqrt(1 - pow(0.999, done)), keep = 0.999, gain = 0.001;
+    const double root = sqrt(1 - pow(0.999, done));
+    const REAL scale = clipped < 1 ? clipped : 1, pace = root * rate / (1 - pow(0.9, done));
+    const REAL least = root * 1e-8, keep = 0.999, gain = 0.001;
     const REAL towards = shape->averaged >> part & 1 ? 1 - decay : 0;
     for (const int64_t *entry = shape->tensors; entry < shape->tensors + 3 * shape->parameters; entry += 3) {
         const int64_t start = entry[1] + k * entry[2];
@@ -618,7 +633,7 @@ TARGET static void NAME(advance)(const Shape *shape, int64_t k, int64_t part, RE
             slope[j] = g;
             first[j] = m;
             second[j] = v;
-            value[j] -= pace * m / (SQRT(v) / root + (REAL)1e-8);
+            value[j] -= pace * m / (SQRT(v) + least);
             average[j] += towards * (value[j] - average[j]);
         }
     }
