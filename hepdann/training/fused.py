@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,12 +13,11 @@ from torch import Tensor
 from ..compiled import aligned, function
 from ..methods import Batch, Phase
 from ..networks import StackedBatchNorm, StackedLinear
+from ..networks.statistics import TILE, packed_size, whole_lines
 from .optimisers import StackOptimiser
 from .schedules import StepValues
 from .stack import Stack
 
-_TILE = 128  # events of a block
-_LINE = 64  # bytes; rows and columns are whole lines of the cache
 _OUTPUTS = 2  # column of the layers
 _DONE = 11  # of the sizes
 
@@ -119,11 +119,7 @@ class _Tables:
         }
         norms = [m for m in network.extractor.modules() if isinstance(m, StackedBatchNorm)]
         dtype = batch.x.numpy().dtype
-        line = _LINE // dtype.itemsize
-
-        def wide(n: int) -> int:
-            return -(-n // line) * line
-
+        wide = partial(whole_lines, dtype=dtype)
         layers, top, features, columns, packed = [], wide(shape.inputs), 0, 0, 0
         for number, (name, chain) in enumerate(chains.items()):  # top: the first free column
             below = features  # where the input's columns begin
@@ -136,7 +132,7 @@ class _Tables:
                 starts = [_start(stack, name, tensor) for tensor in tensors]
                 layers.append((number, inputs, outputs, *starts, below, top, out))
                 below, top = out, out + wide(outputs)
-                packed += (inputs + 6) * wide(outputs) + 2 * outputs * wide(inputs)
+                packed += packed_size(inputs, outputs, dtype)
             if number == 0:
                 features, columns = below, top
         ends = list(itertools.accumulate(len(chain) for chain in chains.values()))[:2]
@@ -145,9 +141,9 @@ class _Tables:
         apart = shape.normalisation != "shared"  # no event's features depend on the target's
         seen = losses.domain or (losses.target_seen and not apart)
         blocks = [
-            (domain, first, min(_TILE, batch.size - first), domain if per_domain else 0)
+            (domain, first, min(TILE, batch.size - first), domain if per_domain else 0)
             for domain in range(batch.domains if seen else batch.domains - 1)
-            for first in range(0, batch.size, _TILE)
+            for first in range(0, batch.size, TILE)
         ]
         self.blocks = np.array(blocks, np.int64)
         tensors_of = [
@@ -160,13 +156,13 @@ class _Tables:
         moved = [name in phase.parts for name in stack.parts]
         averaged = [name in phase.parts and name not in later for name in stack.parts]
         widest, together = wide(int(self.layers[:, _OUTPUTS].max())), len(blocks) if norms else 1
-        factors = len(layers) * batch.domains * widest + together * _TILE + wide(batch.domains)
+        factors = 3 * len(layers) * batch.domains * widest + together * TILE + wide(batch.domains)
         self.sizes = np.array(
             [len(batch.x), shape.inputs, batch.domains, batch.size, len(layers), len(blocks),
              len(tensors_of), widest, columns, bool(norms), per_domain, 0, *ends,
              *map(_bits, (flags, moved, averaged)), factors], np.int64,
         )  # fmt: skip
-        activations = ((together - 1) * columns + top) * _TILE
+        activations = ((together - 1) * columns + top) * TILE
         memory = [aligned(n, dtype) for n in (activations, activations, factors + packed)]
         figures = np.empty((3, len(batch.x)), dtype)
         self.addresses = np.empty(15, np.uintp)

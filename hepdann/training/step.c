@@ -11,6 +11,7 @@
 
 #define TILE 128  /* events of a block */
 #define VECTORS 2 /* of columns of a product at a time */
+#define SIZES 18  /* of Shape, which come first in it */
 #define WIDE(n) (((n) + LINE - 1) / LINE * LINE)
 
 /* columns of layers, of which IN, NORMAL and OUT are the first columns of the input, of what is normalised and
@@ -107,8 +108,14 @@ static const double ARTANH[] = { /* of artanh(s) / s in s^2 */
 #include "step.h"
 #endif
 
-typedef void Step(const Shape *, void *const *, const void *, const int64_t *, const void *, const void *,
-                  const double *, const double *, void *, void *, void *, void *);
+#if defined(__x86_64__) && defined(__GNUC__)
+#define CHOOSE(NAME, TYPE)                                                                           \
+    __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") ? NAME##_##TYPE##_avx512 \
+    : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")       ? NAME##_##TYPE##_avx2   \
+                                                                            : NAME##_##TYPE##_plain
+#else
+#define CHOOSE(NAME, TYPE) NAME##_##TYPE##_plain
+#endif
 
 /* sizes: those of Shape, in order
  * addresses: values, gradients, first and second moments and averages of the extractor, the label head and
@@ -116,29 +123,34 @@ typedef void Step(const Shape *, void *const *, const void *, const int64_t *, c
  * x: (members, features, domains * events); label: (members, domains - 1, events)
  * weight: (members, domains, events); lambda, rates: (members,)
  * settings: weight of the domain loss, largest norm of a part's gradient, decay of the averages
- * figures: (3, members) receives L_y, L_d and the domain accuracy */
-#define ENTRY(TYPE, REAL)                                                                                     \
-    void hepdann_step_##TYPE(const int64_t *sizes, const int64_t *layers, const int64_t *table,               \
-                             const int64_t *tensors, void *const *addresses, const REAL *x,                   \
-                             const int64_t *label, const REAL *weight, const REAL *lambda,                    \
-                             const double *rates, const double *settings, REAL *memory, REAL *slopes,         \
-                             REAL *inverse, REAL *figures)                                                    \
-    {                                                                                                         \
-        Shape shape;                                                                                          \
-        memcpy(&shape, sizes, 18 * sizeof *sizes);                                                            \
-        shape.layers = layers, shape.table = table, shape.tensors = tensors;                                  \
-        Step *step = CHOOSE(TYPE);                                                                            \
-        step(&shape, addresses, x, label, weight, lambda, rates, settings, memory, slopes, inverse, figures); \
+ * figures: (3, members) receives L_y, L_d and the domain accuracy
+ * parameters: of an extractor
+ * out: (members, layers, 2, widest) receives mean and variance of what each layer normalises */
+#define ENTRIES(TYPE, REAL)                                                                                           \
+    typedef void Step_##TYPE(const Shape *, REAL *const *, const REAL *, const int64_t *, const REAL *, const REAL *, \
+                             const double *, const double *, REAL *, REAL *, REAL *, REAL *);                         \
+    typedef void Statistics_##TYPE(const Shape *, REAL *const *, const REAL *, const REAL *, REAL *, REAL *, REAL *); \
+                                                                                                                      \
+    void hepdann_step_##TYPE(const int64_t *sizes, const int64_t *layers, const int64_t *table,                       \
+                             const int64_t *tensors, REAL *const *addresses, const REAL *x, const int64_t *label,     \
+                             const REAL *weight, const REAL *lambda, const double *rates, const double *settings,     \
+                             REAL *memory, REAL *slopes, REAL *moments, REAL *figures)                                \
+    {                                                                                                                 \
+        Shape shape = {.layers = layers, .table = table, .tensors = tensors};                                         \
+        Step_##TYPE *step = CHOOSE(step, TYPE);                                                                       \
+        memcpy(&shape, sizes, SIZES * sizeof *sizes);                                                                 \
+        step(&shape, addresses, x, label, weight, lambda, rates, settings, memory, slopes, moments, figures);         \
+    }                                                                                                                 \
+                                                                                                                      \
+    void hepdann_statistics_##TYPE(const int64_t *sizes, const int64_t *layers, const int64_t *table,                 \
+                                   REAL *parameters, const REAL *x, const REAL *weight, REAL *memory, REAL *moments,  \
+                                   REAL *out)                                                                         \
+    {                                                                                                                 \
+        Shape shape = {.layers = layers, .table = table};                                                             \
+        Statistics_##TYPE *statistics = CHOOSE(statistics, TYPE);                                                     \
+        memcpy(&shape, sizes, SIZES * sizeof *sizes);                                                                 \
+        statistics(&shape, &parameters, x, weight, memory, moments, out);                                             \
     }
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define CHOOSE(TYPE)                                                                           \
-    __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") ? step_##TYPE##_avx512 \
-    : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")       ? step_##TYPE##_avx2   \
-                                                                            : step_##TYPE##_plain
-#else
-#define CHOOSE(TYPE) step_##TYPE##_plain
-#endif
-
-ENTRY(f4, float)
-ENTRY(f8, double)
+ENTRIES(f4, float)
+ENTRIES(f8, double)

@@ -323,9 +323,10 @@ INLINE void NAME(gather)(double *total, const Vector *sum)
 }
 
 /* Batch normalisation and ReLU of the outputs of a layer: what comes in becomes (x - mean) / width, where events
- * count by the size of their weight. Behind the events of a block size is 0; norm has the sum of each group. */
+ * count by the size of their weight. Behind the events of a block size is 0; norm has the sum of each group. moments
+ * receives 1 / width, mean and variance of each group. */
 TARGET static void NAME(normalise)(const NAME(Layer) *layer, REAL *memory, int64_t stride, const int64_t *blocks,
-                                   int64_t count, int64_t groups, const REAL *size, const REAL *norm, REAL *inverse,
+                                   int64_t count, int64_t groups, const REAL *size, const REAL *norm, REAL *moments,
                                    int64_t widest)
 {
     const int64_t wide = layer->wide;
@@ -363,7 +364,10 @@ TARGET static void NAME(normalise)(const NAME(Layer) *layer, REAL *memory, int64
             for (int j = 0; j < LANES; j++)
                 lane[j] = 1 / sqrt(square[j] / norm[group] + 1e-5);
             memcpy(&factor, lane, BYTES);
-            memcpy(inverse + group * widest + o, lane, BYTES);
+            memcpy(moments + 3 * group * widest + o, lane, BYTES);
+            memcpy(moments + (3 * group + 1) * widest + o, &mean, BYTES);
+            for (int j = 0; j < LANES; j++)
+                moments[(3 * group + 2) * widest + o + j] = square[j] / norm[group];
             for (int64_t b = 0; b < count; b++) {
                 REAL *in = memory + b * stride + layer->normal * TILE + o;
                 REAL *out = memory + b * stride + layer->out * TILE + o;
@@ -383,13 +387,13 @@ TARGET static void NAME(normalise)(const NAME(Layer) *layer, REAL *memory, int64
  * shift: Ioffe & Szegedy, "Batch Normalization" (2015), the chain rule of section 3. */
 TARGET static void NAME(normalise_slope)(const NAME(Layer) *layer, const REAL *memory, REAL *slopes, int64_t stride,
                                          const int64_t *blocks, int64_t count, int64_t groups, const REAL *size,
-                                         const REAL *norm, const REAL *inverse, int64_t widest)
+                                         const REAL *norm, const REAL *moments, int64_t widest)
 {
     const int64_t wide = layer->wide;
     for (int64_t group = 0; group < groups; group++)
         for (int64_t o = 0; o < wide; o += LANES) {
             const Vector scale = NAME(load)(layer->scale + o), shift = NAME(load)(layer->shift + o);
-            const Vector factor = scale * NAME(load)(inverse + group * widest + o);
+            const Vector factor = scale * NAME(load)(moments + 3 * group * widest + o);
             double total[LANES] = {0}, along[LANES] = {0};
             REAL mean[LANES], mean_along[LANES];
             for (int64_t b = 0; b < count; b++) {
@@ -501,53 +505,79 @@ TARGET static void NAME(backward)(const NAME(Layer) *first, const NAME(Layer) *e
     }
 }
 
+/* How many blocks go through the extractor at once. */
+INLINE int64_t NAME(together)(const Shape *shape)
+{
+    return shape->normalised ? shape->blocks : 1;
+}
+
+/* Where the sizes of the weights of events are, block by block, and behind them their sums, behind what
+ * normalises the layers. */
+INLINE REAL *NAME(sizes)(const Shape *shape, REAL *moments)
+{
+    return moments + 3 * shape->heads[0] * (shape->per_domain ? shape->domains : 1) * shape->widest;
+}
+
+/* Blocks of member k through the extractor, layer after layer. */
+TARGET static void NAME(extract)(const Shape *shape, int64_t k, const NAME(Layer) *layers, const int64_t *blocks,
+                                 const REAL *x, const REAL *weight, REAL *memory, REAL *moments)
+{
+    const int64_t size = shape->events, domains = shape->domains, features = shape->features;
+    const int64_t together = NAME(together)(shape), stride = shape->columns * TILE;
+    const int64_t groups = shape->per_domain ? domains : 1;
+    REAL *sizes = NAME(sizes)(shape, moments), *norm = sizes + together * TILE;
+    for (int64_t group = 0; group < groups; group++)
+        norm[group] = 0;
+    for (int64_t b = 0; b < together; b++) {
+        const int64_t *block = blocks + 4 * b, n = block[COUNT];
+        const REAL *begin = x + (k * features * domains + block[DOMAIN]) * size + block[FIRST];
+        const REAL *w = weight + (k * domains + block[DOMAIN]) * size + block[FIRST];
+        REAL *share = sizes + b * TILE;
+        Vector total = {0};
+        NAME(transpose)(begin, domains * size, features, n, memory + b * stride, layers->deep);
+        memset(memory + b * stride + n * layers->deep, 0, (WIDE(n) - n) * layers->deep * sizeof(REAL));
+        if (!shape->normalised)
+            continue;
+        for (int64_t t = 0; t < n; t++)
+            share[t] = (w[t] < 0 ? -w[t] : w[t]) + (REAL)1e-12;
+        for (int64_t t = 0; t < n; t += LANES)
+            total += NAME(load)(share + t); /* zeros are behind them */
+        norm[block[GROUP]] += NAME(total)(total);
+    }
+    for (int64_t index = 0; index < shape->heads[0]; index++) {
+        const NAME(Layer) *layer = layers + index;
+        for (int64_t b = 0; b < together; b++)
+            NAME(through)(layer, memory + b * stride + layer->in * TILE, memory + b * stride + layer->normal * TILE,
+                          WIDE(blocks[4 * b + COUNT]), !shape->normalised);
+        if (shape->normalised)
+            NAME(normalise)(layer, memory, stride, blocks, together, groups, sizes, norm,
+                            moments + 3 * index * groups * shape->widest, shape->widest);
+    }
+}
+
 /* Gradients of what is asked of L_y + w_d L_d of member k, the domain part reversed at the features. */
 TARGET static void NAME(gradients)(const Shape *shape, int64_t k, const NAME(Layer) *layers, const REAL *x,
                                    const int64_t *label, const REAL *weight, REAL lambda, REAL domain_weight,
-                                   REAL *memory, REAL *slopes, REAL *inverse, REAL *figures)
+                                   REAL *memory, REAL *slopes, REAL *moments, REAL *figures)
 {
     const int64_t size = shape->events, domains = shape->domains, members = shape->members;
-    const int64_t together = shape->normalised ? shape->blocks : 1, stride = shape->columns * TILE;
-    const int64_t groups = shape->per_domain ? domains : 1, features = shape->features;
+    const int64_t together = NAME(together)(shape), stride = shape->columns * TILE;
+    const int64_t groups = shape->per_domain ? domains : 1;
     const NAME(Layer) *first_head = layers + shape->heads[0], *second_head = layers + shape->heads[1];
     const NAME(Layer) *end = layers + shape->count, *top = first_head - 1, *last = second_head - 1;
-    REAL *sizes = inverse + shape->heads[0] * groups * shape->widest; /* |weight| of the events of each block */
-    REAL *norm = sizes + together * TILE; /* its sum in each group */
+    const REAL *sizes = NAME(sizes)(shape, moments), *norm = sizes + together * TILE;
     REAL *rows = memory + (together - 1) * stride, *head_slopes = slopes + (together - 1) * stride;
     double label_loss = 0, domain_loss = 0, recognised = 0; /* columns of heads follow those of the blocks */
-    for (int64_t group = 0; group < groups; group++)
-        norm[group] = 0;
     for (int64_t from = 0; from < shape->blocks; from += together) {
         const int64_t *blocks = shape->table + 4 * from;
-        for (int64_t b = 0; b < together; b++) {
-            const int64_t *block = blocks + 4 * b, n = block[COUNT];
-            const REAL *begin = x + (k * features * domains + block[DOMAIN]) * size + block[FIRST];
-            NAME(transpose)(begin, domains * size, features, n, memory + b * stride, layers->deep);
-            memset(memory + b * stride + n * layers->deep, 0, (WIDE(n) - n) * layers->deep * sizeof(REAL));
-            memset(slopes + b * stride + top->out * TILE, 0, WIDE(n) * top->wide * sizeof(REAL));
-            const REAL *w = weight + (k * domains + block[DOMAIN]) * size + block[FIRST];
-            REAL *share = sizes + b * TILE;
-            Vector total = {0};
-            for (int64_t t = 0; shape->normalised && t < n; t++)
-                share[t] = (w[t] < 0 ? -w[t] : w[t]) + (REAL)1e-12;
-            for (int64_t t = 0; shape->normalised && t < n; t += LANES)
-                total += NAME(load)(share + t); /* zeros are behind them */
-            norm[block[GROUP]] += NAME(total)(total);
-        }
-        for (const NAME(Layer) *layer = layers; layer < first_head; layer++) {
-            for (int64_t b = 0; b < together; b++)
-                NAME(through)(layer, memory + b * stride + layer->in * TILE, memory + b * stride + layer->normal * TILE,
-                              WIDE(blocks[4 * b + COUNT]), !shape->normalised);
-            if (shape->normalised)
-                NAME(normalise)(layer, memory, stride, blocks, together, groups, sizes, norm,
-                                inverse + (layer - layers) * groups * shape->widest, shape->widest);
-        }
+        NAME(extract)(shape, k, layers, blocks, x, weight, memory, moments);
         for (int64_t b = 0; b < together; b++) {
             const int64_t *block = blocks + 4 * b, domain = block[DOMAIN], n = block[COUNT];
             const int64_t wide = WIDE(n), is_target = domain + 1 == domains;
             const REAL *features = memory + b * stride + top->out * TILE;
             const REAL *w = weight + (k * domains + domain) * size + block[FIRST];
             REAL *below = slopes + b * stride + top->out * TILE, scaled[TILE] = {0}, target[TILE] = {0};
+            memset(below, 0, wide * top->wide * sizeof(REAL));
             if (shape->losses & LABEL_LOSS && !is_target) {
                 const int64_t *y = label + (k * (domains - 1) + domain) * size + block[FIRST];
                 const REAL share = 1.0 / ((domains - 1) * size), *z = rows + last->out * TILE;
@@ -579,7 +609,7 @@ TARGET static void NAME(gradients)(const Shape *shape, int64_t k, const NAME(Lay
         for (const NAME(Layer) *layer = top; layer >= layers; layer--) {
             if (shape->normalised)
                 NAME(normalise_slope)(layer, memory, slopes, stride, blocks, together, groups, sizes, norm,
-                                      inverse + (layer - layers) * groups * shape->widest, shape->widest);
+                                      moments + 3 * (layer - layers) * groups * shape->widest, shape->widest);
             for (int64_t b = 0; b < together; b++) {
                 const int64_t wide = WIDE(blocks[4 * b + COUNT]), at = b * stride + layer->out * TILE;
                 const int64_t in = b * stride + layer->in * TILE;
@@ -639,22 +669,32 @@ TARGET static void NAME(advance)(const Shape *shape, int64_t k, int64_t part, RE
     }
 }
 
-TARGET static void NAME(step)(const Shape *shape, void *const *addresses, const void *x, const int64_t *label,
-                              const void *weight, const void *lambda, const double *rates,
-                              const double *settings, void *memory, void *slopes, void *inverse, void *figures)
+TARGET static void NAME(step)(const Shape *shape, REAL *const *buffers, const REAL *x, const int64_t *label,
+                              const REAL *weight, const REAL *lambda, const double *rates, const double *settings,
+                              REAL *memory, REAL *slopes, REAL *moments, REAL *figures)
 {
-    REAL *buffers[15];
-    for (int i = 0; i < 15; i++)
-        buffers[i] = addresses[i];
     NAME(Layer) layers[shape->count];
     for (int64_t k = 0; k < shape->members; k++) {
-        NAME(pack)(shape, k, buffers, (REAL *)inverse + shape->packed, layers);
-        NAME(gradients)(shape, k, layers, x, label, weight, ((const REAL *)lambda)[k], settings[0], memory, slopes,
-                        inverse, figures);
+        NAME(pack)(shape, k, buffers, moments + shape->packed, layers);
+        NAME(gradients)(shape, k, layers, x, label, weight, lambda[k], settings[0], memory, slopes,
+                        moments, figures);
         NAME(unpack)(shape, k, layers, buffers + 3);
         for (int64_t part = 0; part < 3; part++)
             if (shape->moved >> part & 1)
                 NAME(advance)(shape, k, part, buffers, rates[k], shape->done, settings[1], settings[2]);
+    }
+}
+
+/* Mean and variance of what each layer of an extractor normalises: out is (members, count, 2, widest). */
+TARGET static void NAME(statistics)(const Shape *shape, REAL *const *value, const REAL *x, const REAL *weight,
+                                    REAL *memory, REAL *moments, REAL *out)
+{
+    NAME(Layer) layers[shape->count];
+    for (int64_t k = 0; k < shape->members; k++) {
+        NAME(pack)(shape, k, value, moments + shape->packed, layers);
+        NAME(extract)(shape, k, layers, shape->table, x, weight, memory, moments);
+        for (int64_t index = 0; index < shape->count; index++, out += 2 * shape->widest)
+            memcpy(out, moments + (3 * index + 1) * shape->widest, 2 * shape->widest * sizeof(REAL));
     }
 }
 
