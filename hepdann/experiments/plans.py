@@ -22,8 +22,8 @@ from .trial import Trial
 DOMAINS = ("books", "dvd", "electronics", "kitchen")
 WORDS = 8.0  # length that reviews are scaled to
 NUMBERS = 10_000  # drawn, as many as MNIST's test part has
+DRAWN_SIGNS = 20_000
 MOONS = {"train": 300, "validation": 100, "test": 2_000}  # of each domain; 300 as in the paper
-_CONFIGS = {"digits": "mnist-m", "numbers": "mnist-m"}  # of benchmarks that have another's name
 _ADDRESS = {
     "amazon": "https://github.com/GRAAL-Research/domain_adversarial_neural_network",
     "digits/mnist.npz": "https://github.com/rasbt/mnist-pngs",
@@ -52,7 +52,11 @@ _DIGITS = {
     "subspace alignment": 0.5690,
 }
 _SIGNS = {"source-only": 0.7900, "dann": 0.8865, "train on target": 0.9980}
+_LINES = ("source-only", "dann", "target", "beyond", "labelled", "mmd", "coral")
 _LABELLED = 100  # pictures of the target whose labels a line of the table is trained with
+
+
+Shipped = Callable[[str], Config]  # a shipped configuration, for so many seeds and epochs
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,13 @@ def plan(name: str, output: Path, data: Path | None, seeds: int, epochs: int | N
             where="benchmark",
             mend=f"there is {', '.join(NAMES)}",
         )
-    config = load_config(_CONFIGS.get(name, name), expand=False)
-    changes = {} if epochs is None else {"train.epochs": epochs}
-    config = override(config, {"train.seeds": seeds, "train.diagnose": False, **changes})
-    return _PLANS[name](output, data, config)
+    changes = {"train.seeds": seeds, "train.diagnose": False}
+    changes |= {} if epochs is None else {"train.epochs": epochs}
+
+    def shipped(config: str) -> Config:
+        return override(load_config(config, expand=False), changes)
+
+    return _PLANS[name](output, data, shipped)
 
 
 def _data(data: Path | None, name: str) -> Path:
@@ -126,10 +133,10 @@ def _make_moons(path: Path) -> None:
     )  # fmt: skip
 
 
-def _moons(output: Path, data: Path | None, config: Config) -> Plan:
+def _moons(output: Path, data: Path | None, shipped: Shipped) -> Plan:
     """The paper's network, and a deeper one whose λ reverse validation chooses."""
     del data
-    train = config.train.model_copy(update={"alignments": [], "workers": 1})
+    train = shipped("moons").train.model_copy(update={"alignments": [], "workers": 1})
     experiment = f"moons turned by {ROTATION:g}°"
     paper = Trial(
         "moons",
@@ -167,8 +174,8 @@ def _moons(output: Path, data: Path | None, config: Config) -> Plan:
     return Plan("moons", trials, {(experiment, "dann"): 1.0}, train.lambda_)
 
 
-def _amazon(output: Path, data: Path | None, config: Config) -> Plan:
-    folder = _data(data, "amazon")
+def _amazon(output: Path, data: Path | None, shipped: Shipped) -> Plan:
+    folder, config = _data(data, "amazon"), shipped("amazon")
     train = config.train.model_copy(update={"alignments": [], "oracle": False, "workers": 1})
     trials: list[tuple[str, Trial]] = []
     paper: dict[tuple[str, str], float] = {}
@@ -190,11 +197,12 @@ def _amazon(output: Path, data: Path | None, config: Config) -> Plan:
     return Plan("amazon", tuple(trials), paper, train.lambda_)
 
 
-def _digits(output: Path, data: Path | None, config: Config) -> Plan:
+def _digits(output: Path, data: Path | None, shipped: Shipped) -> Plan:
     path = output / "mnist-m.h5"
     if not path.exists():
         _make_mnist_m(_data(data, "digits/mnist.npz"), _data(data, "digits/bsds500"), output, path)
-    return _pictures("digits", {"MNIST → MNIST-M": (path, output)}, config, _DIGITS)
+    files = {"MNIST → MNIST-M": (path, output)}
+    return _pictures("digits", files, shipped("mnist-m"), _DIGITS)
 
 
 def _make_mnist_m(digits: Path, photographs: Path, folder: Path, output: Path) -> None:
@@ -220,20 +228,30 @@ def _make_mnist_m(digits: Path, photographs: Path, folder: Path, output: Path) -
     convert([mc], [target], output=output, truth=truth)
 
 
-def _signs(output: Path, data: Path | None, config: Config) -> Plan:
+def _signs(output: Path, data: Path | None, shipped: Shipped) -> Plan:
+    """As the paper, and with contrast, jitter and domain normalisation in every line."""
     from ..readers import convert
     from ..samples import write_signs
 
-    path = output / "signs.h5"
-    if not path.exists():
-        photographs = str(_data(data, "signs/gtsrb13_train.npz"))
-        (drawn,) = write_signs(output / "drawn", 20_000, 0, truth=False)
-        convert([str(drawn)], [photographs], output=path, truth=photographs, config=config)
-    files = {"drawn signs → GTSRB, 13 classes": (path, output)}
-    return _pictures("signs", files, config, _SIGNS)
+    drawn, title = output / "drawn" / "mc.h5", "drawn signs → GTSRB, 13 classes"
+    if not drawn.exists():
+        write_signs(drawn.parent, DRAWN_SIGNS, 0)
+    plans = []
+    for name, experiment, folder in (
+        ("signs", title, output),
+        ("signs-jitter", f"{title}, contrast and jitter", output / "jitter"),
+    ):
+        path, config = output / f"{name}.h5", shipped(name)
+        if not path.exists():
+            photographs = str(_data(data, "signs/gtsrb13_train.npz"))
+            convert([str(drawn)], [photographs], output=path, truth=photographs, config=config)
+        words = _LINES if folder == output else _LINES[:3]
+        paper = _SIGNS if folder == output else {}
+        plans.append(_pictures("signs", {experiment: (path, folder)}, config, paper, words))
+    return replace(plans[0], trials=plans[0].trials + plans[1].trials)
 
 
-def _numbers(output: Path, data: Path | None, config: Config) -> Plan:
+def _numbers(output: Path, data: Path | None, shipped: Shipped) -> Plan:
     """MNIST to drawn numbers and back, as many of either as MNIST has in its smaller part."""
     from ..readers import convert
     from ..samples import write_numbers
@@ -241,7 +259,7 @@ def _numbers(output: Path, data: Path | None, config: Config) -> Plan:
     mnist, drawn = f"{_data(data, 'digits/mnist.npz')}:test", output / "drawn" / "mc.h5"
     if not drawn.exists():
         write_numbers(drawn.parent, NUMBERS, 0)
-    ends = {"MNIST": mnist, "drawn numbers": str(drawn)}
+    ends, config = {"MNIST": mnist, "drawn numbers": str(drawn)}, shipped("mnist-m")
     files: dict[str, tuple[Path, Path]] = {}
     for source, target in (("MNIST", "drawn numbers"), ("drawn numbers", "MNIST")):
         folder = output / f"{source} to {target}".replace(" ", "-").lower()
@@ -249,7 +267,7 @@ def _numbers(output: Path, data: Path | None, config: Config) -> Plan:
         files[f"{source} → {target}"] = path, folder
         if not path.exists():
             convert([ends[source]], [ends[target]], output=path, truth=ends[target], config=config)
-    return _pictures("numbers", files, config, {}, ("source-only", "dann", "target", "beyond"))
+    return _pictures("numbers", files, config, {}, _LINES[:4])
 
 
 def _pictures(
@@ -257,7 +275,7 @@ def _pictures(
     files: Mapping[str, tuple[Path, Path]],
     config: Config,
     paper: Mapping[str, float],
-    words: Sequence[str] = ("source-only", "dann", "target", "beyond", "labelled", "mmd", "coral"),
+    words: Sequence[str] = _LINES,
 ) -> Plan:
     """A trial for each seed and line, line by line: a stop leaves whole lines of the table.
 
@@ -282,7 +300,7 @@ def _pictures(
     }
     trials: list[tuple[str, Trial]] = []
     for experiment, (path, folder) in files.items():
-        prefix = f"{folder.name}-" if len(files) > 1 else ""
+        prefix = "" if folder == path.parent else f"{folder.name}-"
         for word in words:
             method = word if word in ("mmd", "coral") else "dann"
             label = {"source-only": "source-only", "target": "oracle"}.get(word, method)
@@ -303,7 +321,7 @@ def _pictures(
     return Plan(name, tuple(trials), known)
 
 
-_PLANS: dict[str, Callable[[Path, Path | None, Config], Plan]] = {
+_PLANS: dict[str, Callable[[Path, Path | None, Shipped], Plan]] = {
     "moons": _moons,
     "amazon": _amazon,
     "digits": _digits,

@@ -91,9 +91,14 @@ def test_pictures_read_in_blocks_train_the_same_networks(run, files, tmp_path):
     assert resume(tmp_path / "run").metrics == blocks.metrics
 
 
-def test_pictures_are_not_moved_like_hits(files, tmp_path):
-    with pytest.raises(ConfigError, match="these events are pictures"):
-        hepdann.train(files / "t.h5", output=tmp_path / "r", augment={"shift": 2}, **FAST)
+def test_pictures_are_moved_as_pictures_and_not_like_hits(run, files, tmp_path):
+    with pytest.raises(ConfigError, match="these events are pictures; take turn: 180"):
+        hepdann.train(files / "t.h5", output=tmp_path / "r", augment={"rotate": True}, **FAST)
+    settings = FAST | {"epochs": 1, "augment": {"shift": 2, "turn": 5, "zoom": 0.1}}
+    moved = hepdann.train(files / "t.h5", output=tmp_path / "r", **settings)
+    first, second = (open_scores(one.folder).score("mc", "dann") for one in (run, moved))
+    assert first.shape == second.shape
+    assert np.isfinite(second).all()
 
 
 def test_a_shift_of_energies_has_no_meaning_for_pictures(files, tmp_path):
