@@ -112,6 +112,7 @@ class Trial:
             return known
         torch.set_num_threads(1)
         self.place.mkdir(parents=True, exist_ok=True)
+        link.report((f"{self.key}: reading", None))  # no step: a signal ends it where it is
         if self.make is not None and not self.tensors.exists():
             self.make(self.tensors)
         domains, train = prepare_training(self.train, open_tensors(self.tensors), None)
@@ -136,6 +137,7 @@ class Trial:
             if not done.whole:
                 raise Interrupted("interrupted", where=self.folder, mend="start it again")
             trained.append(done)
+        link.report((f"{self.key}: measuring", None))
         members = []
         for done in trained:
             of_shard = _accuracies(done)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from hepdann.inference.devices import choose_autocast
 from hepdann.readers.reviews import convert_reviews, read_reviews
 from hepdann.stats import proxy_distance
 from hepdann.tensors import open_tensors
+from hepdann_cli.interruption import Interruption
 from hepdann_cli.main import hepdann as command
+from hepdann_cli.signals import Left
 
 FEW_MOONS = {"train": 60, "validation": 8, "test": 10}
 DOMAINS = ("books", "dvd", "electronics", "kitchen")
@@ -84,6 +87,19 @@ def test_a_benchmark_that_is_stopped_goes_on_from_its_checkpoint(tmp_path, monke
     table = benchmark("moons", **settings)
     whole = benchmark("moons", **settings | {"output": tmp_path / "whole"})
     assert [line.last for line in table.lines] == [line.last for line in whole.lines]
+
+
+def test_ctrl_c_while_a_training_makes_its_files_ends_it_at_once(tmp_path, monkeypatch):
+    def make(path):
+        signal.raise_signal(signal.SIGINT)
+        path.write_bytes(b"went on")
+
+    monkeypatch.setattr("hepdann.experiments.plans._make_moons", make)
+    interruption = Interruption()
+    with interruption.listening(), pytest.raises(Left):
+        benchmark("moons", output=tmp_path, seeds=1, workers=1, stop=interruption,
+                  report=interruption.wrap(lambda stage, step: None))  # fmt: skip
+    assert not list(tmp_path.glob("*.h5"))
 
 
 def test_reviews_are_split_as_the_paper_does(reviews, tmp_path):
