@@ -16,6 +16,8 @@ from hepdann.experiments import Line, Table, benchmark
 from hepdann.experiments.benchmark import Figure
 from hepdann.experiments.plans import plan
 from hepdann.inference.devices import choose_autocast
+from hepdann.plotting import style
+from hepdann.plotting.figures.planes import planes
 from hepdann.readers.reviews import convert_reviews, read_reviews
 from hepdann.stats import proxy_distance
 from hepdann.tensors import open_tensors
@@ -59,6 +61,16 @@ def test_moons_are_trained_once_and_their_table_is_kept(tmp_path, monkeypatch):
     assert all(line.seeds == 2 for line in table.lines)
     assert table.lines[3].more["chosen_lambda"] in (0.3, 1.0, 3.0)
     assert table.lines[1].paper == 1.0
+    assert all(0 <= line.together <= 1 for line in table.lines)
+    assert list(table.planes) == [line.method for line in table.lines]
+    plane = table.planes["dann, two layers of 50"]
+    assert plane.scores.shape == (2, 80, 80)  # of the two seeds at λ = 1
+    assert plane.source.shape == plane.target.shape == (60, 2)
+    with style(size="slide"):
+        panels = planes(table.planes).figure.axes
+    assert [ax.get_title(loc="left") for ax in panels][-1] == "DANN, two layers of 50"
+    black = panels[0].lines[-1]
+    np.testing.assert_allclose(black.get_xydata(), plane.target, rtol=1e-6)
     assert "moons: done, 1 of 2" in [what for what, _ in said]
     said.clear()
     again = benchmark("moons", report=lambda what, step: said.append(what), **settings)
@@ -197,7 +209,7 @@ def test_numbers_are_trained_on_in_both_directions(digits, tmp_path, monkeypatch
 def test_the_gap_is_what_a_method_covers_of_it():
     def line(method, value):
         figure = Figure(value, None)
-        return Line("e", method, 1, figure, figure, figure, None, {})
+        return Line("e", method, 1, figure, figure, figure, None, None, {})
 
     table = Table("t", (line("source-only", 0.5), line("dann", 0.7), line("train on target", 0.9)))
     assert table.gap(table.lines[1]) == pytest.approx(0.5)
