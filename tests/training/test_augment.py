@@ -15,6 +15,7 @@ from hepdann.domains import Augment, Jitter, resident_images
 from hepdann.domains.image_stream import HeldImages, ImageStream
 from hepdann.errors import ConfigError
 from hepdann.networks import NetworkShape
+from hepdann.tensors import Pixels
 from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
 from hepdann.training.batches import Slot, epoch_batches
 
@@ -182,3 +183,20 @@ def test_pictures_are_shifted_turned_and_made_larger_about_their_middle():
     assert drawn.shape == (1000, 4)
     assert np.abs(drawn).max() <= 1
     assert drawn.std(0).min() > 0.5
+
+
+def test_each_batch_of_pictures_is_moved_another_way_and_all_else_is_as_it_was():
+    source, _ = domain(60, 1)
+    bytes_ = np.random.default_rng(0).integers(0, 256, (60, 3 * 8 * 8), np.uint8)
+    pictures, jitter = Pixels.of([bytes_]), Jitter((3, 8, 8), shift=2, turn=15, zoom=0.1)
+    plain = resident_images(source, pictures, device="cpu")
+    moved_ones = resident_images(source, pictures, device="cpu", augment=jitter)
+    assert torch.equal(plain.x_validation, moved_ones.x_validation)
+    assert torch.equal(plain.x_statistics, moved_ones.x_statistics)
+    first, again = seen_in(moved_ones), seen_in(moved_ones)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    for one, other in zip(seen_in(plain), first, strict=True):
+        assert not torch.equal(one, other)
+        assert other.min() >= 0
+        assert other.max() <= 1
+        torch.testing.assert_close(one.mean((1, 2)), other.mean((1, 2)), atol=0.05, rtol=0)
