@@ -94,15 +94,22 @@ class PicturesConfig(Section):
     colour: Literal["grey", "colour"] | None = Field(
         None, description="one channel or three; default colour where any file has it"
     )
+    contrast: Literal["standardise"] | None = Field(
+        None, description="standardise: every picture gets mean 128 and standard deviation 51; "
+        "default as it is"
+    )  # fmt: skip
 
 
 class AugmentConfig(Section):
-    """Images moved by the symmetries of the detector, each time they are trained on."""
+    """Images moved another way each time they are trained on; of pictures any part may be moved."""
 
     rotate: bool = Field(False, description="half of them are turned by 180° about the beam")
     shift: Integer = Field(
-        0, ge=0, le=1000, description="strips that an event is moved at most, across the beam"
-    )
+        0, ge=0, le=1000, description="strips that an event is moved at most, across the beam; "
+        "pixels of a picture, along rows and columns"
+    )  # fmt: skip
+    turn: Number = Field(0.0, ge=0, le=180, description="degrees, at most, either way; of pictures")
+    zoom: Number = Field(0.0, ge=0, lt=1, description="share, at most, larger or smaller; likewise")
 
 
 class ObjectFeatureConfig(Section):

@@ -279,6 +279,7 @@ class PictureRows(RowReader):
         assert settings.size is not None
         names = COLOUR if settings.colour == "colour" else GREY
         self._view = View(VIEW, len(names), *settings.size, names, dtype="|u1")
+        self._settings = settings
         self._pictures = open_pictures(ref)
         self.file = FileScan(
             ref.path, self._pictures.part, "HDF5", self._pictures.count, {}, {}, _stamp(ref.path)
@@ -291,7 +292,7 @@ class PictureRows(RowReader):
         """What becomes of every picture, in order; one thread reads."""
         del threads
         start, simulated = 0, self.samples[0].role != "data"
-        for images in together(self._pictures, self._view):
+        for images in together(self._pictures, self._view, self._settings):
             rows = np.arange(len(images))
             pixels = {VIEW: images * np.float32(1 / 255)}
             ids = picture_ids(self._pictures, start, images)

@@ -90,6 +90,21 @@ def open_pictures(ref: FileRef) -> Pictures:
     return _joined(found, parts, ref.tree or "")
 
 
+def grey_pictures(ref: FileRef) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """All pictures (N, H, W) of a file and the numbers (N,) that are their classes.
+
+    Raises:
+        ReadError: they are not grey, of one size and labelled.
+    """
+    pictures = open_pictures(ref)
+    numbered = pictures.label is not None and all(map(str.isdecimal, pictures.classes))
+    if not numbered or pictures.colour or pictures.size is None:
+        what = "holds no grey digits of one size with labels"
+        raise ReadError(what, where=ref.path, mend="name MNIST's file")
+    images = np.concatenate([block[..., 0] for block in pictures.blocks()])
+    return images, np.array([int(name) for name in pictures.classes])[pictures.label]
+
+
 def open_labels(ref: FileRef) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """Names of the classes, and (N,) which of them each picture is of; pictures may be absent.
 
