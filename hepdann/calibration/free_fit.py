@@ -43,7 +43,7 @@ _STEPS = 10  # of what is followed further
 _ROUNDS = 2  # of exchanges
 _OPEN = 2.0  # over the events: of what is minimised, from which a mixing is looked for
 _ANGLES = 8  # of a turn of two features, within half a turn
-_SETTLED = 0.75  # likewise, from which maps are looked for again
+_SETTLED = 0.75  # over the events: of what is left, from which maps are looked for again
 _PAIRS = 45  # pairs of features that are turned, at random if there are more
 _DOUBTED = 3  # pairs of features of which two angles are tried
 _TURNED = 1_000  # events on which turns are compared
@@ -57,7 +57,7 @@ End = tuple[float, Floats]  # what is minimised, and the point
 
 
 def fit_free(
-    mc: Source, target: Target, *, seed: int = 0, directions: int = 48
+    mc: Source, target: Target, *, seed: int = 0, directions: int = 48, rounds: int = _ROUNDS
 ) -> tuple[FreeMap, float, Floats]:
     """Fit a free map to the data at given class fractions of MC.
 
@@ -67,6 +67,8 @@ def fit_free(
         target: the data, likewise.
         seed: of the search.
         directions: random directions beside the features.
+        rounds: of looking for maps again where few events are distinguished; another seed may do
+            as much in less time.
 
     Returns:
         The map, the mean squared difference of the distributions that is left, and the change of
@@ -93,17 +95,21 @@ def fit_free(
 
         def again(number: int) -> End:
             draws = np.random.default_rng([seed, 0xF3, number])
-            return search.refine(_again(*levels[number], ends[number], draws)[1], _STEPS)
+            end = _again(*levels[number], ends[number], draws, rounds)
+            return search.refine(end[1], _STEPS)
 
         ends = followed(np.eye(len(identity.sigma)))
         if min(ends, key=_value)[0] > _OPEN * noise:
             mixing = _turned(problem(_TURNED, directions // 2), generator)
             if mixing is not None:
                 ends = [min(p, key=_value) for p in zip(ends, followed(mixing), strict=True)]
-        best = min(pool.map(lambda end: search.refine(end[1], _STEPS), ends), key=_value)
-        if best[0] > _SETTLED * noise:
-            best = min([best, *pool.map(again, range(len(levels)))], key=_value)
-    _, point = whole.refine(best[1], _STEPS)
+        ends = list(pool.map(lambda end: search.refine(end[1], _STEPS), ends))
+        # a mixing is drawn to the identity as long as it is there: what is left counts
+        left = search.at(min(ends, key=_value)[1]).distance
+        if rounds and left > _SETTLED * noise:
+            ends = [min(p, key=_value) for p in zip(ends, pool.map(again, range(2)), strict=True)]
+        # few events do not distinguish all that all events do
+        _, point = min(pool.map(lambda end: whole.refine(end[1], _STEPS), ends), key=_value)
     theta, smear, mixing = whole.split(point)
     fitted = replace(identity, theta=theta, smear=smear, mixing=mixing)
     moves = np.zeros((first.data.cdf.size, len(point)))
@@ -122,11 +128,15 @@ def _value(end: End) -> float:
 
 
 def _again(
-    first: FreeProblem, search: FreeProblem, end: End, generator: np.random.Generator
+    first: FreeProblem,
+    search: FreeProblem,
+    end: End,
+    generator: np.random.Generator,
+    rounds: int,
 ) -> End:
     """Look for maps of single features in the data before the mixing that was reached."""
     noise = 1 / min(len(search.x), len(search.y))
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         before = end[0]
         points, maps = _starts(first, first.split(end[1])[2], generator, _STARTS // 2)
         end = min([end, _followed(first, search, points)], key=_value)

@@ -234,7 +234,8 @@ class _Search:
         for number in range(1, _AGAIN + 1):
             if least <= _SETTLED:
                 break
-            other = self._free_at(first.fractions, self.seed + number, directions=_ALONG)
+            options = {"directions": _ALONG, "rounds": 0}
+            other = self._free_at(first.fractions, self.seed + number, **options)
             if (left := self._left(other)) < least:
                 best, least = other, left
         return best
