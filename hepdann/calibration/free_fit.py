@@ -2,8 +2,7 @@
 
 Several maps of each feature are found by sorting, matching and least squares in turns, and the
 combination is chosen by what the features do together. All parameters are then fitted: on few
-events from several starting points, of which fewer are followed on more events each time. At last
-the map of each feature is exchanged for the others that it might have.
+events from several starting points, of which fewer are followed on more events each time.
 """
 
 from __future__ import annotations
@@ -40,14 +39,11 @@ _COMBINATIONS = 8  # of maps of all features, that are followed
 _TRIALS = 100  # random combinations that are improved
 _LEVELS = (2, 4), (3, 2), (8, 1)  # steps, and points that are followed after them
 _STEPS = 10  # of what is followed further
-_ROUNDS = 2  # of exchanges
 _OPEN = 2.0  # over the events: of what is minimised, from which a mixing is looked for
 _ANGLES = 8  # of a turn of two features, within half a turn
-_SETTLED = 0.75  # over the events: of what is left, from which maps are looked for again
 _PAIRS = 45  # pairs of features that are turned, at random if there are more
 _DOUBTED = 3  # pairs of features of which two angles are tried
 _TURNED = 1_000  # events on which turns are compared
-_TRIED = 7  # of the maps of a feature, in a round
 _SPIKE = 0.005  # share of the events from which a value is one that many share
 _TIGHT = 4.0, 1.0  # two searches side by side, the first of smaller and smoother maps
 _RIDGE = 1.2  # over the events: of all parameters, toward the identity, as strong as noise is
@@ -57,7 +53,7 @@ End = tuple[float, Floats]  # what is minimised, and the point
 
 
 def fit_free(
-    mc: Source, target: Target, *, seed: int = 0, directions: int = 48, rounds: int = _ROUNDS
+    mc: Source, target: Target, *, seed: int = 0, directions: int = 48
 ) -> tuple[FreeMap, float, Floats]:
     """Fit a free map to the data at given class fractions of MC.
 
@@ -67,8 +63,6 @@ def fit_free(
         target: the data, likewise.
         seed: of the search.
         directions: random directions beside the features.
-        rounds: of looking for maps again where few events are distinguished; another seed may do
-            as much in less time.
 
     Returns:
         The map, the mean squared difference of the distributions that is left, and the change of
@@ -90,26 +84,20 @@ def fit_free(
     with one_thread(), ThreadPoolExecutor(len(levels)) as pool:
 
         def followed(mixing: Floats) -> list[End]:
-            starts = _starts(first, mixing, generator)[0]
+            starts = _starts(first, mixing, generator)
             return list(pool.map(lambda level: _followed(level[0], level[1], starts), levels))
-
-        def again(number: int) -> End:
-            draws = np.random.default_rng([seed, 0xF3, number])
-            end = _again(*levels[number], ends[number], draws, rounds)
-            return search.refine(end[1], _STEPS)
 
         ends = followed(np.eye(len(identity.sigma)))
         if min(ends, key=_value)[0] > _OPEN * noise:
             mixing = _turned(problem(_TURNED, directions // 2), generator)
             if mixing is not None:
                 ends = [min(p, key=_value) for p in zip(ends, followed(mixing), strict=True)]
-        ends = list(pool.map(lambda end: search.refine(end[1], _STEPS), ends))
-        # a mixing is drawn to the identity as long as it is there: what is left counts
-        left = search.at(min(ends, key=_value)[1]).distance
-        if rounds and left > _SETTLED * noise:
-            ends = [min(p, key=_value) for p in zip(ends, pool.map(again, range(2)), strict=True)]
+
+        def settled(end: End) -> End:
+            return whole.refine(search.refine(end[1], _STEPS)[1], _STEPS)
+
         # few events do not distinguish all that all events do
-        _, point = min(pool.map(lambda end: whole.refine(end[1], _STEPS), ends), key=_value)
+        _, point = min(pool.map(settled, ends), key=_value)
     theta, smear, mixing = whole.split(point)
     fitted = replace(identity, theta=theta, smear=smear, mixing=mixing)
     moves = np.zeros((first.data.cdf.size, len(point)))
@@ -127,25 +115,6 @@ def _value(end: End) -> float:
     return end[0]
 
 
-def _again(
-    first: FreeProblem,
-    search: FreeProblem,
-    end: End,
-    generator: np.random.Generator,
-    rounds: int,
-) -> End:
-    """Look for maps of single features in the data before the mixing that was reached."""
-    noise = 1 / min(len(search.x), len(search.y))
-    for _ in range(rounds):
-        before = end[0]
-        points, maps = _starts(first, first.split(end[1])[2], generator, _STARTS // 2)
-        end = min([end, _followed(first, search, points)], key=_value)
-        end = search.refine(_exchanged(search, maps, end)[1], _STEPS)
-        if not _SETTLED * noise < end[0] < 0.98 * before:
-            break
-    return end
-
-
 def _followed(first: FreeProblem, search: FreeProblem, points: Sequence[Floats]) -> End:
     """The best that points lead to, of which fewer are followed on more events."""
     refined: list[End] = []
@@ -158,8 +127,8 @@ def _followed(first: FreeProblem, search: FreeProblem, points: Sequence[Floats])
 
 def _starts(
     problem: FreeProblem, mixing: Floats, generator: np.random.Generator, starts: int = _STARTS
-) -> tuple[list[Floats], Maps]:
-    """Points with a mixing and the best combinations of maps of single features; and the maps."""
+) -> list[Floats]:
+    """Points with a mixing and the best combinations of maps of single features."""
     f, k = problem.shape
     y = np.asarray(np.linalg.solve(mixing, problem.y.T).T, dtype=np.float64)
     maps = {
@@ -172,7 +141,7 @@ def _starts(
         for j, index in zip(problem.varying, choice, strict=True):
             point[j * k : (j + 1) * k] = maps[j][index]
         points.append(point)
-    return points, maps
+    return points
 
 
 def _maps_of(
@@ -346,7 +315,7 @@ def _turned(problem: FreeProblem, generator: np.random.Generator) -> Floats | No
         mixing = np.eye(problem.shape[0])
         for pair, angle in zip(chosen, angles, strict=True):
             mixing[np.ix_(pair, pair)] = _turn(angle).T
-        starts = _starts(problem, mixing, generator, 16)[0]
+        starts = _starts(problem, mixing, generator, 16)
         return min(problem.at(start).value for start in starts), mixing
 
     options = [left_by(angles) for angles in itertools.product(*chosen.values())]
@@ -355,22 +324,6 @@ def _turned(problem: FreeProblem, generator: np.random.Generator) -> Floats | No
 
 def _turn(angle: float) -> Floats:
     return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-
-
-def _exchanged(problem: FreeProblem, maps: Maps, end: End) -> End:
-    """The best point that is reached by giving a feature another of its maps, one at a time."""
-    k, (value, point) = problem.shape[1], end
-    for j in problem.varying:
-        others = []
-        for theta in maps[j]:
-            moved = point.copy()
-            moved[j * k : (j + 1) * k] = theta
-            others.append((problem.at(moved).value, moved))
-        for _, start in sorted(others, key=lambda pair: pair[0])[:_TRIED]:
-            reached, moved = problem.refine(start, 3, [j])
-            if reached < value:
-                value, point = reached, moved
-    return value, point
 
 
 def shared_values(

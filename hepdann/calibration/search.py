@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from ..alignment import estimate_fractions, reweighted
 from ..alignment.base import drawn
 from ..stats.figure import Figure
+from ..stats.reweighting import one_thread
 from ..stats.two_sample import SIGNIFICANT, separation
 from ..tensors import Source, Target
 from .families import Chain, Family, family, shift_families
@@ -35,7 +37,8 @@ _SIGMAS = 4.0  # from which fractions that are estimated of raw data are looked 
 _BETTER = 9.0  # and the difference of χ² from which those of MC are left
 _SUSPECT = 2.0  # errors of fractions, beside no map, from which it is asked what else differs
 _AGAIN = 3  # further searches for a free map where the first leaves a part,
-_ALONG = 120  # and the random directions that they look along
+_ALONG = 120  # and the random directions that they look along,
+_AT_ONCE = 2  # two of them at a time
 _BEYOND = 1.5  # of the way to those of raw data, at most
 _PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
 
@@ -230,15 +233,21 @@ class _Search:
         A search may end in a local minimum. What certifies a map takes no part in the choice: trees
         are trained and judged on the events that all these maps were fitted to.
         """
-        best, least = first, self._left(first)
-        for number in range(1, _AGAIN + 1):
-            if least <= _SETTLED:
-                break
-            options = {"directions": _ALONG, "rounds": 0}
-            other = self._free_at(first.fractions, self.seed + number, **options)
-            if (left := self._left(other)) < least:
-                best, least = other, left
-        return best
+
+        def other(number: int) -> tuple[float, FamilyFit]:
+            fit = self._free_at(first.fractions, self.seed + number, directions=_ALONG)
+            return self._left(fit), fit
+
+        best = self._left(first), first
+        numbers = range(1, _AGAIN + 1) if best[0] > _SETTLED else ()
+        with one_thread(), ThreadPoolExecutor(_AT_ONCE) as pool:
+            # in their order, so that the outcome depends on no clock
+            for one in [pool.submit(other, number) for number in numbers]:
+                if best[0] <= _SETTLED:
+                    one.cancel()
+                else:
+                    best = min(best, one.result(), key=lambda end: end[0])
+        return best[1]
 
     def _left(self, fit: FamilyFit) -> float:
         return separation(self._mapped(fit), self.target, seed=self.seed).value
