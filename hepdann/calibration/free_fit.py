@@ -101,7 +101,7 @@ def fit_free(
     theta, smear, mixing = whole.split(point)
     fitted = replace(identity, theta=theta, smear=smear, mixing=mixing)
     moves = np.zeros((first.data.cdf.size, len(point)))
-    moves[:, first.columns(first.varying)] = first.jacobian(point, first.varying)
+    moves[:, first.free] = first.jacobian(point)
     share = len(first.x) / min(len(mc), len(target))  # of the events, on which it is computed
     variation = leading_variation(share * first.covariance(point), moves)
     x = np.asarray(mc.features, dtype=np.float64)

@@ -23,10 +23,7 @@ def test_derivatives_are_those_of_finite_differences(toys):
     point = problem.identity + 0.01 * np.random.default_rng(0).normal(size=problem.identity.size)
     steps = 1e-7 * np.eye(len(point))
     numerical = [(problem.at(point + s).left - problem.at(point - s).left) / 2e-7 for s in steps]
-    for features in ([0, 1], [1]):
-        exact = problem.jacobian(point, features)
-        at = problem.columns(features)
-        np.testing.assert_allclose(exact, np.stack(numerical, axis=1)[:, at], atol=1e-4)
+    np.testing.assert_allclose(problem.jacobian(point), np.stack(numerical, axis=1), atol=1e-4)
 
 
 def test_maps_of_single_features_are_those_of_weighted_events(toys):
