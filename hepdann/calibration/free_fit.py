@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..alignment.base import drawn
 from ..compiled import function
-from ..stats.reweighting import one_thread
+from ..stats.threads import one_thread
 from ..tensors import Source, Target
 from .fit import finite, leading_variation
 from .free import FreeMap
