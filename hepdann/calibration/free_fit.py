@@ -10,15 +10,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment.base import drawn
 from ..compiled import function
-from ..stats.threads import one_thread
+from ..stats.threads import one_thread, side_by_side
 from ..tensors import Source, Target
 from .fit import finite, leading_variation
 from .free import FreeMap
@@ -81,11 +81,11 @@ def fit_free(
     noise = 1 / min(len(search.x), len(search.y))
     levels = [(first.tightened(s), search.tightened(s)) for s in _TIGHT]
     whole = problem(_MOST, directions)
-    with one_thread(), ThreadPoolExecutor(len(levels)) as pool:
+    with one_thread():
 
         def followed(mixing: Floats) -> list[End]:
             starts = _starts(first, mixing, generator)
-            return list(pool.map(lambda level: _followed(level[0], level[1], starts), levels))
+            return side_by_side([partial(_followed, *level, starts) for level in levels])
 
         ends = followed(np.eye(len(identity.sigma)))
         if min(ends, key=_value)[0] > _OPEN * noise:
@@ -97,7 +97,7 @@ def fit_free(
             return whole.refine(search.refine(end[1], _STEPS)[1], _STEPS)
 
         # few events do not distinguish all that all events do
-        _, point = min(pool.map(settled, ends), key=_value)
+        _, point = min(side_by_side([partial(settled, end) for end in ends]), key=_value)
     theta, smear, mixing = whole.split(point)
     fitted = replace(identity, theta=theta, smear=smear, mixing=mixing)
     moves = np.zeros((first.data.cdf.size, len(point)))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from ..alignment import estimate_fractions, reweighted
 from ..alignment.base import drawn
 from ..stats.figure import Figure
-from ..stats.reweighting import one_thread
+from ..stats.threads import side_by_side
 from ..stats.two_sample import SIGNIFICANT, separation
 from ..tensors import Source, Target
 from .families import Chain, Family, family, shift_families
@@ -36,9 +35,8 @@ _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
 _SIGMAS = 4.0  # from which fractions that are estimated of raw data are looked into,
 _BETTER = 9.0  # and the difference of χ² from which those of MC are left
 _SUSPECT = 2.0  # errors of fractions, beside no map, from which it is asked what else differs
-_AGAIN = 4  # further searches for a free map where the first leaves a part,
-_ALONG = 120  # and the random directions that they look along,
-_AT_ONCE = 2  # two of them at a time
+_AGAIN = 4  # further searches for a free map where the first leaves a part, two at a time,
+_ALONG = 120  # and the random directions that they look along
 _BEYOND = 1.5  # of the way to those of raw data, at most
 _PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
 
@@ -239,14 +237,11 @@ class _Search:
             return self._left(fit), fit
 
         best = self._left(first), first
-        numbers = range(1, _AGAIN + 1) if best[0] > _SETTLED else ()
-        with one_thread(), ThreadPoolExecutor(_AT_ONCE) as pool:
-            # in their order, so that the outcome depends on no clock
-            for one in [pool.submit(other, number) for number in numbers]:
-                if best[0] <= _SETTLED:
-                    one.cancel()
-                else:
-                    best = min(best, one.result(), key=lambda end: end[0])
+        for number in range(1, _AGAIN, 2):
+            if best[0] <= _SETTLED:
+                break
+            both = side_by_side([partial(other, number), partial(other, number + 1)])
+            best = min([best, *both], key=lambda end: end[0])
         return best[1]
 
     def _left(self, fit: FamilyFit) -> float:
