@@ -35,7 +35,8 @@ _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
 _SIGMAS = 4.0  # from which fractions that are estimated of raw data are looked into,
 _BETTER = 9.0  # and the difference of χ² from which those of MC are left
 _SUSPECT = 2.0  # errors of fractions, beside no map, from which it is asked what else differs
-_AGAIN = 4  # further searches for a free map where the first leaves a part, two at a time,
+# further searches for a free map, two at a time, where the first leaves a part of the shift,
+_AGAIN = {"closed": 2, "partly closed": 4, "not closed": 0}
 _ALONG = 120  # and the random directions that they look along
 _BEYOND = 1.5  # of the way to those of raw data, at most
 _PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
@@ -195,7 +196,8 @@ class _Search:
     ) -> tuple[FamilyFit, Figure]:
         """The free map, looked for again where it leaves a part, and what is left after it."""
         fit, figure = self.first_free(judged)
-        if verdict(before, figure) == "partly closed" and (other := self.again(fit)) is not fit:
+        searches = _AGAIN[verdict(before, figure)]
+        if searches and (other := self.again(fit, searches)) is not fit:
             return other, judged(other)
         return fit, figure
 
@@ -225,8 +227,8 @@ class _Search:
         best = fits[int(np.argmin(left))]
         return best, judged(best)
 
-    def again(self, first: FamilyFit) -> FamilyFit:
-        """The free map, of the first and of further searches, that leaves least.
+    def again(self, first: FamilyFit, searches: int) -> FamilyFit:
+        """The free map, of the first and of so many further searches, that leaves least.
 
         A search may end in a local minimum. What certifies a map takes no part in the choice: trees
         are trained and judged on the events that all these maps were fitted to.
@@ -237,7 +239,7 @@ class _Search:
             return self._left(fit), fit
 
         best = self._left(first), first
-        for number in range(1, _AGAIN, 2):
+        for number in range(1, searches, 2):
             if best[0] <= _SETTLED:
                 break
             both = side_by_side([partial(other, number), partial(other, number + 1)])
