@@ -2,8 +2,7 @@
 
 Several maps of each feature are found by sorting, matching and least squares in turns, and the
 combination is chosen by what the features do together. All parameters are then fitted: on few
-events from several starting points, of which fewer are followed on more events each time. At last
-the map of each feature is exchanged for the others that it might have.
+events from several starting points, of which fewer are followed on more events each time.
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment.base import drawn
 from ..compiled import function
-from ..stats.threads import one_thread
+from ..stats.threads import one_thread, side_by_side
 from ..tensors import Source, Target
 from .fit import finite, leading_variation
 from .free import FreeMap
@@ -40,14 +39,11 @@ _COMBINATIONS = 8  # of maps of all features, that are followed
 _TRIALS = 100  # random combinations that are improved
 _LEVELS = (2, 4), (3, 2), (8, 1)  # steps, and points that are followed after them
 _STEPS = 10  # of what is followed further
-_ROUNDS = 2  # of exchanges
 _OPEN = 2.0  # over the events: of what is minimised, from which a mixing is looked for
 _ANGLES = 8  # of a turn of two features, within half a turn
-_SETTLED = 0.75  # likewise, from which maps are looked for again
 _PAIRS = 45  # pairs of features that are turned, at random if there are more
 _DOUBTED = 3  # pairs of features of which two angles are tried
 _TURNED = 1_000  # events on which turns are compared
-_TRIED = 7  # of the maps of a feature, in a round
 _SPIKE = 0.005  # share of the events from which a value is one that many share
 _TIGHT = 4.0, 1.0  # two searches side by side, the first of smaller and smoother maps
 _RIDGE = 1.2  # over the events: of all parameters, toward the identity, as strong as noise is
@@ -85,29 +81,27 @@ def fit_free(
     noise = 1 / min(len(search.x), len(search.y))
     levels = [(first.tightened(s), search.tightened(s)) for s in _TIGHT]
     whole = problem(_MOST, directions)
-    with one_thread(), ThreadPoolExecutor(len(levels)) as pool:
+    with one_thread():
 
         def followed(mixing: Floats) -> list[End]:
-            starts = _starts(first, mixing, generator)[0]
-            return list(pool.map(lambda level: _followed(level[0], level[1], starts), levels))
-
-        def again(number: int) -> End:
-            draws = np.random.default_rng([seed, 0xF3, number])
-            return search.refine(_again(*levels[number], ends[number], draws)[1], _STEPS)
+            starts = _starts(first, mixing, generator)
+            return side_by_side([partial(_followed, *level, starts) for level in levels])
 
         ends = followed(np.eye(len(identity.sigma)))
         if min(ends, key=_value)[0] > _OPEN * noise:
             mixing = _turned(problem(_TURNED, directions // 2), generator)
             if mixing is not None:
                 ends = [min(p, key=_value) for p in zip(ends, followed(mixing), strict=True)]
-        best = min(pool.map(lambda end: search.refine(end[1], _STEPS), ends), key=_value)
-        if best[0] > _SETTLED * noise:
-            best = min([best, *pool.map(again, range(len(levels)))], key=_value)
-    _, point = whole.refine(best[1], _STEPS)
+
+        def settled(end: End) -> End:
+            return whole.refine(search.refine(end[1], _STEPS)[1], _STEPS)
+
+        # few events do not distinguish all that all events do
+        _, point = min(side_by_side([partial(settled, end) for end in ends]), key=_value)
     theta, smear, mixing = whole.split(point)
     fitted = replace(identity, theta=theta, smear=smear, mixing=mixing)
     moves = np.zeros((first.data.cdf.size, len(point)))
-    moves[:, first.columns(first.varying)] = first.jacobian(point, first.varying)
+    moves[:, first.free] = first.jacobian(point)
     share = len(first.x) / min(len(mc), len(target))  # of the events, on which it is computed
     variation = leading_variation(share * first.covariance(point), moves)
     x = np.asarray(mc.features, dtype=np.float64)
@@ -119,21 +113,6 @@ def fit_free(
 
 def _value(end: End) -> float:
     return end[0]
-
-
-def _again(
-    first: FreeProblem, search: FreeProblem, end: End, generator: np.random.Generator
-) -> End:
-    """Look for maps of single features in the data before the mixing that was reached."""
-    noise = 1 / min(len(search.x), len(search.y))
-    for _ in range(_ROUNDS):
-        before = end[0]
-        points, maps = _starts(first, first.split(end[1])[2], generator, _STARTS // 2)
-        end = min([end, _followed(first, search, points)], key=_value)
-        end = search.refine(_exchanged(search, maps, end)[1], _STEPS)
-        if not _SETTLED * noise < end[0] < 0.98 * before:
-            break
-    return end
 
 
 def _followed(first: FreeProblem, search: FreeProblem, points: Sequence[Floats]) -> End:
@@ -148,8 +127,8 @@ def _followed(first: FreeProblem, search: FreeProblem, points: Sequence[Floats])
 
 def _starts(
     problem: FreeProblem, mixing: Floats, generator: np.random.Generator, starts: int = _STARTS
-) -> tuple[list[Floats], Maps]:
-    """Points with a mixing and the best combinations of maps of single features; and the maps."""
+) -> list[Floats]:
+    """Points with a mixing and the best combinations of maps of single features."""
     f, k = problem.shape
     y = np.asarray(np.linalg.solve(mixing, problem.y.T).T, dtype=np.float64)
     maps = {
@@ -162,7 +141,7 @@ def _starts(
         for j, index in zip(problem.varying, choice, strict=True):
             point[j * k : (j + 1) * k] = maps[j][index]
         points.append(point)
-    return points, maps
+    return points
 
 
 def _maps_of(
@@ -213,8 +192,10 @@ def _matched(values: Floats, y: Floats) -> Floats:
     matched = np.empty_like(values)
     compute = function("match", np.float64, int, int, np.float64, np.float64)
     if compute is not None:
-        # cells are finer than a thousandth of the width, where most events are
-        compute((values - y.mean()) / max(y.std(), 1e-12), *values.shape, y, matched)
+        # whose cells are finer than a thousandth of the central width, where most events are
+        low, middle, high = y[[len(y) // 6, len(y) // 2, -1 - len(y) // 6]]
+        width = (high - low) / 2 or y.std() or 1.0
+        compute((values - middle) / width, *values.shape, y, matched)
         return matched
     np.put_along_axis(matched, np.argsort(values), y[None], axis=1)
     return matched
@@ -336,7 +317,7 @@ def _turned(problem: FreeProblem, generator: np.random.Generator) -> Floats | No
         mixing = np.eye(problem.shape[0])
         for pair, angle in zip(chosen, angles, strict=True):
             mixing[np.ix_(pair, pair)] = _turn(angle).T
-        starts = _starts(problem, mixing, generator, 16)[0]
+        starts = _starts(problem, mixing, generator, 16)
         return min(problem.at(start).value for start in starts), mixing
 
     options = [left_by(angles) for angles in itertools.product(*chosen.values())]
@@ -345,22 +326,6 @@ def _turned(problem: FreeProblem, generator: np.random.Generator) -> Floats | No
 
 def _turn(angle: float) -> Floats:
     return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-
-
-def _exchanged(problem: FreeProblem, maps: Maps, end: End) -> End:
-    """The best point that is reached by giving a feature another of its maps, one at a time."""
-    k, (value, point) = problem.shape[1], end
-    for j in problem.varying:
-        others = []
-        for theta in maps[j]:
-            moved = point.copy()
-            moved[j * k : (j + 1) * k] = theta
-            others.append((problem.at(moved).value, moved))
-        for _, start in sorted(others, key=lambda pair: pair[0])[:_TRIED]:
-            reached, moved = problem.refine(start, 3, [j])
-            if reached < value:
-                value, point = reached, moved
-    return value, point
 
 
 def shared_values(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -84,8 +83,10 @@ class FreeProblem:
         weight = np.asarray(mc.weight, dtype=np.float64)
         self.weight = weight / weight.sum()
         self.basis = basis.reshape(len(x), f * k)  # of all features, side by side
-        moves = np.concatenate([self.basis, self.noise], axis=1)
-        self._moves = (moves * self.weight[:, None]).astype(np.float32)
+        # what each parameter moves of h; of the mixing, that is where the events are before it
+        self._moves = np.zeros((len(x), -(-f * (k + 2) // 8) * 8), np.float32)
+        self._moves[:, : f * k] = self.basis * self.weight[:, None]
+        self._moves[:, f * k : f * (k + 1)] = self.noise * self.weight[:, None]
         self.shape = f, k
         self.identity = identity.flat()
         fixed = identity.scale == 0
@@ -131,81 +132,55 @@ class FreeProblem:
         pulled = self.penalty @ (point - self.identity)
         return Place(h, mapped, (apart * data.root).ravel(), pulled)
 
-    def columns(self, features: Sequence[int]) -> NDArray[np.intp]:
-        """Places of the parameters of some features: coefficients, smearing, column of A."""
-        f, k = self.shape
-        at = np.asarray(features)
-        own = (at[:, None] * k + np.arange(k)).ravel()
-        mixing = f * k + f + (np.arange(f)[:, None] * f + at).ravel()
-        return np.concatenate([own, f * k + at, mixing])
-
-    def jacobian(
-        self, point: Floats, features: Sequence[int], place: Place | None = None
-    ) -> Floats:
-        """(P * B, parameters) derivatives by what :meth:`columns` gives, in this order."""
+    def jacobian(self, point: Floats, place: Place | None = None) -> Floats:
+        """(P * B, parameters) derivatives of what is left by all parameters that are free."""
         place = place or self.at(point)
-        data, at, k = self.data, list(features), self.shape[1]
-        # what each parameter moves, by how much in the one event and the other
-        own = [
-            *(np.asarray(at)[:, None] * k + np.arange(k)).flat,
-            *self.basis.shape[1] + np.asarray(at),
-        ]
-        ends = len(own), len(own) + len(at)
-        moves = np.zeros((len(self.x), -(-ends[1] // 8) * 8), np.float32)
-        moves[:, : ends[0]] = self._moves[:, own]
-        moves[:, slice(*ends)] = place.before[:, at] * self.weight[:, None]
-        sums = data.moved(place.mapped, moves)[..., : ends[1]]
-        through = (self.split(point)[2].T @ data.directions)[at].T  # (P, m): of h_j along each
+        data, (f, k) = self.data, self.shape
+        alone, moves = f * (k + 1), self._moves.copy()
+        moves[:, alone : alone + f] = place.before * self.weight[:, None]
+        sums = data.moved(place.mapped, moves)[..., : alone + f]
+        through = data.directions.T @ self.split(point)[2]  # (P, F): of h_j along each direction
         through = np.concatenate([np.repeat(through, k, axis=1), through], axis=1)
-        alone, (p, b) = ends[0], sums.shape[:2]
-        whole = np.empty((p, b, alone + len(data.directions) * len(at)))
+        whole = np.empty((*sums.shape[:2], len(point)))
         np.multiply(sums[..., :alone], through[:, None], out=whole[..., :alone])
         mixing = data.directions.T[:, None, :, None] * sums[..., None, alone:]
-        whole[..., alone:] = mixing.reshape(p, b, -1)
-        return whole.reshape(p * b, -1)
+        whole[..., alone:] = mixing.reshape(*sums.shape[:2], -1)
+        whole = whole.reshape(-1, len(point))
+        return whole if self.free.all() else whole[:, self.free]
 
     def covariance(self, point: Floats) -> Floats:
         """Covariance of all parameters, 0 of those that are fixed: see :class:`.fit.Problem`."""
-        at = self.columns(self.varying)
-        inside = self.free[at]
-        at = at[inside]
-        j, pull = self.jacobian(point, self.varying)[:, inside], self.penalty[:, at]
+        j, pull = self.jacobian(point), self.penalty[:, self.free]
         operator = np.linalg.solve(j.T @ j + pull.T @ pull, j.T) * self.data.root.ravel()
         operator = operator.reshape(-1, *self.data.cdf.shape)
-        data, weight = self.data, self.weight
+        data = self.data
         inner = spread(data.response(operator, data.features), data.weight)
-        inner += spread(data.response(operator, self.at(point).mapped), weight)
+        inner += spread(data.response(operator, self.at(point).mapped), self.weight)
         whole = np.zeros((len(point), len(point)))
-        whole[np.ix_(at, at)] = inner
+        whole[np.ix_(self.free, self.free)] = inner
         return whole
 
-    def refine(
-        self, start: Floats, steps: int, features: Sequence[int] | None = None
-    ) -> tuple[float, Floats]:
+    def refine(self, start: Floats, steps: int) -> tuple[float, Floats]:
         """Follow to the nearest minimum, drawn toward the identity (Levenberg and Marquardt).
 
         Args:
             start: all parameters.
             steps: at most.
-            features: whose parameters are fitted; by default all that vary.
 
         Returns:
             What was minimised, and all parameters.
         """
-        features = self.varying if features is None else features
-        at = self.columns(features)
-        inside = self.free[at]
-        at, pull = at[inside], self.penalty[:, at[inside]]
+        pull = self.penalty[:, self.free]
         point, damping = start.copy(), 1e-2
         place = self.at(point)
         for _ in range(steps):
-            j = self.jacobian(point, features, place)[:, inside]
+            j = self.jacobian(point, place)
             hessian, gradient = j.T @ j + pull.T @ pull, j.T @ place.left + pull.T @ place.pulled
             before = place.value
             for _ in range(8):
                 step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient)
                 moved = point.copy()
-                moved[at] -= step
+                moved[self.free] -= step
                 there = self.at(moved)
                 if there.value < place.value:
                     point, place, damping = moved, there, damping / 6

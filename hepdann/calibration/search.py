@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..alignment import estimate_fractions, reweighted
 from ..alignment.base import drawn
 from ..stats.figure import Figure
+from ..stats.threads import side_by_side
 from ..stats.two_sample import SIGNIFICANT, separation
 from ..tensors import Source, Target
 from .families import Chain, Family, family, shift_families
@@ -34,7 +35,8 @@ _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
 _SIGMAS = 4.0  # from which fractions that are estimated of raw data are looked into,
 _BETTER = 9.0  # and the difference of χ² from which those of MC are left
 _SUSPECT = 2.0  # errors of fractions, beside no map, from which it is asked what else differs
-_AGAIN = 3  # further searches for a free map where the first leaves a part,
+# further searches for a free map, two at a time, where the first leaves a part of the shift,
+_AGAIN = {"closed": 2, "partly closed": 4, "not closed": 0}
 _ALONG = 120  # and the random directions that they look along
 _BEYOND = 1.5  # of the way to those of raw data, at most
 _PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
@@ -194,7 +196,8 @@ class _Search:
     ) -> tuple[FamilyFit, Figure]:
         """The free map, looked for again where it leaves a part, and what is left after it."""
         fit, figure = self.first_free(judged)
-        if verdict(before, figure) == "partly closed" and (other := self.again(fit)) is not fit:
+        searches = _AGAIN[verdict(before, figure)]
+        if searches and (other := self.again(fit, searches)) is not fit:
             return other, judged(other)
         return fit, figure
 
@@ -224,20 +227,24 @@ class _Search:
         best = fits[int(np.argmin(left))]
         return best, judged(best)
 
-    def again(self, first: FamilyFit) -> FamilyFit:
-        """The free map, of the first and of further searches, that leaves least.
+    def again(self, first: FamilyFit, searches: int) -> FamilyFit:
+        """The free map, of the first and of so many further searches, that leaves least.
 
         A search may end in a local minimum. What certifies a map takes no part in the choice: trees
         are trained and judged on the events that all these maps were fitted to.
         """
-        best, least = first, self._left(first)
-        for number in range(1, _AGAIN + 1):
-            if least <= _SETTLED:
+
+        def other(number: int) -> tuple[float, FamilyFit]:
+            fit = self._free_at(first.fractions, self.seed + number, directions=_ALONG)
+            return self._left(fit), fit
+
+        best = self._left(first), first
+        for number in range(1, searches, 2):
+            if best[0] <= _SETTLED:
                 break
-            other = self._free_at(first.fractions, self.seed + number, directions=_ALONG)
-            if (left := self._left(other)) < least:
-                best, least = other, left
-        return best
+            both = side_by_side([partial(other, number), partial(other, number + 1)])
+            best = min([best, *both], key=lambda end: end[0])
+        return best[1]
 
     def _left(self, fit: FamilyFit) -> float:
         return separation(self._mapped(fit), self.target, seed=self.seed).value

@@ -123,22 +123,23 @@ def test_of_several_searches_that_map_is_taken_that_leaves_least(toys, monkeypat
         looked, "_free_at", lambda share, seed, **_: SimpleNamespace(fractions=share, seed=seed)
     )
     first = SimpleNamespace(fractions=looked.whole.mc_fractions, seed=0)
-    for left, expected in (([0.54, 0.55, 0.52, 0.53], 2), ([0.54, 0.505], 1), ([0.5], 0)):
+    cases = ([0.54, 0.55, 0.52, 0.53, 0.51], 4), ([0.54, 0.505, 0.51, 0.5, 0.5], 1), ([0.5] * 5, 0)
+    for left, expected in cases:
         monkeypatch.setattr(looked, "_left", lambda fit, left=left: left[fit.seed])
-        assert looked.again(first).seed == expected
+        assert looked.again(first, 4).seed == expected
 
 
-@pytest.mark.parametrize(("left", "searches"), [(0.529, 0), (0.54, 1), (0.9, 0)])
-def test_a_free_map_is_looked_for_again_where_it_is_partly_closed(
-    toys, monkeypatch, left, searches
-):
+@pytest.mark.parametrize(("left", "searches"), [(0.529, 2), (0.54, 4), (0.9, 0)])
+def test_a_free_map_is_looked_for_again_unless_it_is_not_closed(toys, monkeypatch, left, searches):
     looked, tried = search._Search(*toys(400), NAMES, False, None, 0, None), []
     monkeypatch.setattr(looked, "first_free", lambda judged: ("first", judged("first")))
-    monkeypatch.setattr(looked, "again", lambda fit: tried.append(fit) or "other")
+    monkeypatch.setattr(looked, "again", lambda fit, n: tried.append(n) or "other")
     left_by = {"first": Figure(left, 0.01, 100.0), "other": Figure(0.51, 0.01, 100.0)}
     fit, figure = looked.free(left_by.get, Figure(0.95, 0.01, 100.0))
-    assert len(tried) == searches
-    assert (fit, figure) == (("first", left_by["first"]), ("other", left_by["other"]))[searches]
+    assert tried == [searches] * (searches > 0)
+    assert (fit, figure) == (
+        ("other", left_by["other"]) if searches else ("first", left_by["first"])
+    )
 
 
 @pytest.mark.parametrize(("scaled", "explains"), [(None, True), (1, False)])
