@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from copy import copy
 from functools import lru_cache
@@ -14,10 +14,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from matplotlib import rcParams
+from matplotlib import font_manager, rcParams
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backend_bases import RendererBase
+from matplotlib.backends import _backend_pdf_ps
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
@@ -30,6 +31,8 @@ from ...outputs import write_whole
 from .legend import settle
 from .styles import PAGE, scaled
 
+_fonts: Any = _backend_pdf_ps
+_get_glyphs_subset, _font_as_file = _fonts.get_glyphs_subset, _fonts.font_as_file
 OWN = "hepdann"  # label of the figures made here; only their layout is touched
 _LEAST = 0.6  # of its size that a label keeps, however long
 _MARGIN = 0.08  # of half a slide, inches
@@ -282,15 +285,38 @@ def _join_minor_ticks(axis: Axis) -> bool:
 
 @contextmanager
 def _lean_fonts() -> Iterator[None]:
-    """Embed fonts without the tables of a text's layout, whose subsets no PDF reads."""
+    """Embed fonts without the tables of a text's layout, whose subsets no PDF reads.
+
+    Cutting a font takes as long as drawing with it: all figures share one with all plain letters.
+    """
     from fontTools.subset import Options
 
     tables = Options._drop_tables_default
     Options._drop_tables_default = [*tables, "GSUB", "GPOS", "GDEF", "BASE", "MATH"]
+    if hasattr(_fonts, "SubsetResults"):  # of matplotlib 3.11
+        _fonts.get_glyphs_subset, _fonts.font_as_file = _shared_subset, io.BytesIO
     try:
         yield
     finally:
         Options._drop_tables_default = tables
+        _fonts.get_glyphs_subset, _fonts.font_as_file = _get_glyphs_subset, _font_as_file
+
+
+def _shared_subset(font: Any, glyphs: Iterable[int]) -> AbstractContextManager[Any]:
+    """A font that has some glyphs, as the bytes of its file, as matplotlib's own cuts it."""
+    return nullcontext(_cut(font, frozenset(glyphs) | _plain_letters(font)))
+
+
+@lru_cache(64)
+def _cut(font: Any, glyphs: frozenset[int]) -> Any:
+    with _get_glyphs_subset(font, set(glyphs)) as subset:
+        return subset._replace(font=_font_as_file(subset.font).getvalue())
+
+
+@lru_cache(64)
+def _plain_letters(font: Any) -> frozenset[int]:
+    known = font_manager.get_font(font)
+    return frozenset(map(known.get_char_index, range(32, 127))) - {0}
 
 
 def _write_png(figure: Figure, image: io.BytesIO, texts: Mapping[str, str]) -> None:
