@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from copy import copy
 from functools import lru_cache
@@ -18,7 +18,6 @@ from matplotlib import font_manager, rcParams
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backend_bases import RendererBase
-from matplotlib.backends import _backend_pdf_ps
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
@@ -31,8 +30,6 @@ from ...outputs import write_whole
 from .legend import settle
 from .styles import PAGE, scaled
 
-_fonts: Any = _backend_pdf_ps
-_get_glyphs_subset, _font_as_file = _fonts.get_glyphs_subset, _fonts.font_as_file
 OWN = "hepdann"  # label of the figures made here; only their layout is touched
 _LEAST = 0.6  # of its size that a label keeps, however long
 _MARGIN = 0.08  # of half a slide, inches
@@ -290,27 +287,29 @@ def _lean_fonts() -> Iterator[None]:
     Cutting a font takes as long as drawing with it: all figures share one with all plain letters.
     """
     from fontTools.subset import Options
+    from matplotlib.backends import _backend_pdf_ps
 
+    fonts: Any = _backend_pdf_ps
+    cut, write = fonts.get_glyphs_subset, fonts.font_as_file
     tables = Options._drop_tables_default
     Options._drop_tables_default = [*tables, "GSUB", "GPOS", "GDEF", "BASE", "MATH"]
-    if hasattr(_fonts, "SubsetResults"):  # of matplotlib 3.11
-        _fonts.get_glyphs_subset, _fonts.font_as_file = _shared_subset, io.BytesIO
+    if hasattr(fonts, "SubsetResults"):  # of matplotlib 3.11
+        fonts.get_glyphs_subset = lambda font, glyphs: nullcontext(
+            _cut(font, frozenset(glyphs) | _plain_letters(font), cut, write)
+        )
+        fonts.font_as_file = io.BytesIO
     try:
         yield
     finally:
         Options._drop_tables_default = tables
-        _fonts.get_glyphs_subset, _fonts.font_as_file = _get_glyphs_subset, _font_as_file
-
-
-def _shared_subset(font: Any, glyphs: Iterable[int]) -> AbstractContextManager[Any]:
-    """A font that has some glyphs, as the bytes of its file, as matplotlib's own cuts it."""
-    return nullcontext(_cut(font, frozenset(glyphs) | _plain_letters(font)))
+        fonts.get_glyphs_subset, fonts.font_as_file = cut, write
 
 
 @lru_cache(64)
-def _cut(font: Any, glyphs: frozenset[int]) -> Any:
-    with _get_glyphs_subset(font, set(glyphs)) as subset:
-        return subset._replace(font=_font_as_file(subset.font).getvalue())
+def _cut(font: Any, glyphs: frozenset[int], cut: Any, write: Any) -> Any:
+    """A font that has some glyphs, as the bytes of its file, as matplotlib's functions make it."""
+    with cut(font, set(glyphs)) as subset:
+        return subset._replace(font=write(subset.font).getvalue())
 
 
 @lru_cache(64)
