@@ -87,21 +87,27 @@ def command(
             raise click.UsageError("draws either RUN or --events FILE, not both")
         _draw_events(Events(file, n, start, domain), config_path, output, look)
         return
-    from hepdann.plotting import plot_generated, plot_run, plot_scan
+    from hepdann.parallel import DRAWING, processes_for, start_method
     from hepdann.store.model_file import is_generator
-    from hepdann.store.paths import RunPaths, is_scan
+    from hepdann.store.paths import RunPaths, explain_absent, is_scan
     from hepdann.store.reading import check_version, open_scan
 
     if only == []:
         raise click.UsageError("--only names no figure")
-    scanned = is_scan(run)
+    scanned, generator = is_scan(run), is_generator(run)
+    if not (scanned or generator or RunPaths(run).scores.exists()):
+        raise explain_absent(run)
     if scanned:
         open_scan(run)
     check_version(run)
+    if only is None and processes_for(workers or "auto", 2, pays=True) > 1:
+        start_method(DRAWING)  # their server imports what it needs while this process does
+    from hepdann.plotting import plot_generated, plot_run, plot_scan
+
     run_config = RunPaths(run).config
     plots = _plots(config_path or (run_config if run_config.exists() else None), look)
     with counting("plot", "drawing", "figures") as progress:
-        if is_generator(run):
+        if generator:
             if only or scale_mc:
                 raise click.UsageError("--only and --scale-mc are for the figures of a run")
             made = plot_generated(run, plots, output)

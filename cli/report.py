@@ -30,6 +30,11 @@ def command(
     It shows what was trained on what, the diagnosis, the table of methods and every figure. Figures
     that `hepdann plot` has drawn are taken as they are, if nothing has changed since.
     """
+    from hepdann.store.state import explain_absent
+
+    for run in runs:
+        if not run.is_dir():
+            raise explain_absent(run)
     from hepdann.reporting import report
 
     with counting("report", "drawing", "figures") as progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -231,7 +232,10 @@ def _domain(method: str, mc: TestEvents, target: TestEvents) -> dict[str, float 
         figure = auc(np.concatenate(heads), is_target, np.concatenate([mc.weight, target.weight]))
     latent = [part.latent(method) for part in (mc, target)]
     known = [layer for layer in latent if layer is not None]
-    separability = _separation(*known) if len(known) == 2 else None
+    separability = None
+    if len(known) == 2:
+        with suppress(HepdannError):  # too few events
+            separability = separation(*known, coarsen=False)
     return named("auc_features", separability) | named("auc_score", figure)
 
 
@@ -247,13 +251,6 @@ def _validation_loss(scores: RunScores, method: str) -> Figure:
     rows = scores.rows("mc", "validation")
     label, weight = scores.column("mc", "label")[rows], scores.column("mc", "weight")[rows]
     return log_loss(scores.score("mc", method)[rows], label, weight)
-
-
-def _separation(mc: Target, target: Target) -> Figure | None:
-    try:
-        return separation(mc, target, coarsen=False)
-    except HepdannError:  # too few events
-        return None
 
 
 def decision_figures(name: str, mc: TestEvents, target: TestEvents) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import evaluation, stats
-from ..config import Config, load_config
+from ..config import Config
 from ..errors import ConfigError, RunError
 from ..evaluation import DataMC
 from ..evaluation.datamc import folded
@@ -20,6 +20,7 @@ from ..inputs import read_json
 from ..registry import suggestion
 from ..store.content import WithAdvice
 from ..store.paths import RunPaths
+from ..store.reading import read_config
 from ..store.scores_reader import Domain, RunScores, open_scores
 from ..tensors import SPLITS, Split
 from .axes.styles import class_colours, readable, wrapped
@@ -31,12 +32,8 @@ _LOOKS = ("titles", "units", "sample_titles", "sample_colors", "class_titles", "
 
 
 def config_of(folder: Path) -> Config:
-    """The settings of a run or a scan, as far as figures need them; the defaults if it has none.
-
-    The paths of samples are not needed, and the shift may live in a script of the user's.
-    """
-    path = RunPaths(folder).config
-    return load_config(path, expand=False, known_names=False) if path.exists() else Config()
+    """The settings of a run or a scan; the defaults if it has none."""
+    return read_config(folder) if RunPaths(folder).config.exists() else Config()
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,13 +71,10 @@ def facts_of(run: Run, scores: RunScores) -> Facts:
 def facts_of_generator(generator: GeneratorFolder) -> Facts:
     """Likewise of a generator."""
     settings = generator.record.settings.to_json() | {"folder": str(generator.folder)}
-    rows = [(name.replace("_", " "), _said(value)) for name, value in settings.items()]
+    texts = [", ".join(map(str, v)) if isinstance(v, list) else str(v) for v in settings.values()]
+    rows = [(name.replace("_", " "), text) for name, text in zip(settings, texts, strict=True)]
     record = GeneratorPaths(generator.folder).record
     return _facts(tuple(rows), (), generator.record.tensors, record)
-
-
-def _said(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _facts(

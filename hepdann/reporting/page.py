@@ -24,6 +24,7 @@ from ..plotting.jobs import distinct_names
 from ..plotting.quantities import Quantities
 from ..runs import Run
 from ..store.model_file import GeneratorFolder
+from ..store.scores_reader import open_scores
 from .facts import facts_of, facts_of_generator
 from .figures import charts_of, figures_of, generated_figures
 from .tables import Row, methods_table, named_runs, shown, target_name
@@ -101,8 +102,8 @@ def _section(
     workers: int | None,
 ) -> dict[str, Any]:
     """What the template needs of one run."""
-    metrics, quantities = run.metrics, Quantities.open(run.folder)
-    scores = quantities.scores
+    metrics, scores = run.metrics, open_scores(run.folder)
+    quantities = Quantities(run.folder, scores, run.config)
     few = len(scores.classes) <= _MOST_CLASSES
     return {
         "target": target_name(metrics),

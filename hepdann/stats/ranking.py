@@ -220,13 +220,10 @@ def _band(binned: Floats, curve: Floats) -> Floats:
     """(2, P) standard errors: of signal at fixed background efficiency, and the other way."""
     generator = np.random.default_rng(0)
     sumw, sumw2 = binned[:, 0], binned[:, 1]
-    draws = np.empty((2, _REPLICAS, curve.shape[1]))
-    for i in range(_REPLICAS):
-        toy = _efficiencies(sumw + np.sqrt(sumw2) * generator.standard_normal(sumw.shape))
-        for axis in (0, 1):
-            x = np.concatenate([[0.0], toy[1 - axis]])
-            draws[axis, i] = np.interp(curve[1 - axis], x, np.concatenate([[0.0], toy[axis]]))
-    return np.asarray(draws.std(axis=1))
+    normal = generator.standard_normal((_REPLICAS, *sumw.shape))
+    toys = np.pad(_efficiencies(sumw + np.sqrt(sumw2) * normal), ((0, 0), (0, 0), (1, 0)))
+    draws = [[np.interp(curve[1 - i], toy[1 - i], toy[i]) for toy in toys] for i in (0, 1)]
+    return np.asarray(np.std(draws, axis=1))
 
 
 def as_scores(score: ArrayLike) -> Floats:

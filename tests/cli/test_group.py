@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -66,3 +68,37 @@ def test_every_command_that_a_text_names_exists():
     }
     assert not unknown
     assert "describe" not in group.COMMANDS["config"]
+
+
+def test_what_is_refused_or_read_from_json_imports_no_library_that_computes(tmp_path):
+    script = (
+        "import sys\n"
+        "from hepdann_cli.group import hepdann\n"
+        "for line in sys.argv[1:]:\n"
+        "    try:\n"
+        "        hepdann.main(line.split(), standalone_mode=False)\n"
+        "    except Exception as error:\n"
+        "        print(error)\n"
+        "heavy = {'torch', 'sklearn', 'scipy', 'matplotlib', 'awkward', 'uproot'}\n"
+        "print(heavy & set(sys.modules))\n"
+    )
+    lines = {
+        "train --shift gaussian --t 0": "must be more than 0",
+        "train --epochs 0": "must be at least 1",
+        "scan --shift sine --t 3 --lambda -1": "must be at least 0",
+        "diagnose none.h5": "no such file",
+        "calibrate none.h5": "no such file",
+        "plot none": "no such run folder",
+        "report none": "no such run folder",
+        "evaluate none": "no such run folder",
+        "compare none none": "no such run folder",
+        "histogram none": "no such run folder",
+        "config check none.yaml": "none.yaml",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script, *lines], cwd=tmp_path, capture_output=True, text=True
+    )
+    said = done.stdout.splitlines()
+    assert said[-1] == "set()"
+    for text, line in zip(lines.values(), said, strict=False):
+        assert text in line

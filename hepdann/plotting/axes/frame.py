@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from copy import copy
 from functools import lru_cache
@@ -14,7 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from matplotlib import rcParams
+from matplotlib import font_manager, rcParams
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backend_bases import RendererBase
@@ -282,15 +282,40 @@ def _join_minor_ticks(axis: Axis) -> bool:
 
 @contextmanager
 def _lean_fonts() -> Iterator[None]:
-    """Embed fonts without the tables of a text's layout, whose subsets no PDF reads."""
-    from fontTools.subset import Options
+    """Embed fonts without the tables of a text's layout, whose subsets no PDF reads.
 
+    Cutting a font takes as long as drawing with it: all figures share one with all plain letters.
+    """
+    from fontTools.subset import Options
+    from matplotlib.backends import _backend_pdf_ps
+
+    fonts: Any = _backend_pdf_ps
+    cut, write = fonts.get_glyphs_subset, fonts.font_as_file
     tables = Options._drop_tables_default
     Options._drop_tables_default = [*tables, "GSUB", "GPOS", "GDEF", "BASE", "MATH"]
+    if hasattr(fonts, "SubsetResults"):  # of matplotlib 3.11
+        fonts.get_glyphs_subset = lambda font, glyphs: nullcontext(
+            _cut(font, frozenset(glyphs) | _plain_letters(font), cut, write)
+        )
+        fonts.font_as_file = io.BytesIO
     try:
         yield
     finally:
         Options._drop_tables_default = tables
+        fonts.get_glyphs_subset, fonts.font_as_file = cut, write
+
+
+@lru_cache(64)
+def _cut(font: Any, glyphs: frozenset[int], cut: Any, write: Any) -> Any:
+    """A font that has some glyphs, as the bytes of its file, as matplotlib's functions make it."""
+    with cut(font, set(glyphs)) as subset:
+        return subset._replace(font=write(subset.font).getvalue())
+
+
+@lru_cache(64)
+def _plain_letters(font: Any) -> frozenset[int]:
+    known = font_manager.get_font(font)
+    return frozenset(map(known.get_char_index, range(32, 127))) - {0}
 
 
 def _write_png(figure: Figure, image: io.BytesIO, texts: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from zlib import crc32
 import matplotlib as mpl
 from cycler import cycler
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.font_manager import font_scalings
+from matplotlib.font_manager import font_scalings, fontManager
 
 from ...config.section import FIGURE_SIZES, STYLES
 from ...errors import ConfigError
@@ -151,6 +151,10 @@ def _parameters(name: str, size: str) -> dict[str, Any]:
         result[key] = min(max(points, low), high)
     result |= {key: scale * values[key] for key in _LENGTHS}
     result |= _HOUSE
+    known = {font.name.lower() for font in fontManager.ttflist}
+    for key in ("font.serif", "font.sans-serif"):  # each that is not there is searched each time
+        there = [name for name in result.get(key, ()) if name.lower() in known]
+        result |= {key: there} if there else {}
     page, factor = _SIZES[size]
     for key in (*_FONT_SIZES, *_LENGTHS, *_HOUSE_LENGTHS):
         result[key] *= factor
