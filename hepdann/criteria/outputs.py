@@ -105,10 +105,11 @@ def soft_neighbourhood(
         return None
     unit = y / np.linalg.norm(y, axis=1, keepdims=True)
     similar = unit @ unit.T / temperature
-    np.fill_diagonal(similar, -np.inf)
-    p = np.exp(similar - similar.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    return float(np.mean(-(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)))
+    np.fill_diagonal(similar, -1e9)
+    similar -= similar.max(axis=1, keepdims=True)
+    grown = np.exp(similar)
+    norm = grown.sum(axis=1)
+    return float(np.mean(np.log(norm) - (grown * similar).sum(axis=1) / norm))
 
 
 def signal_share(score: ArrayLike, weight: ArrayLike | None = None) -> Floats | None:
