@@ -98,7 +98,7 @@ class StackTrainer(StackState):
         """The steps of this epoch that are left; whether it came to its end."""
         self._working.network.train()
         first, start = self.position, time.perf_counter()
-        saved, clock = start, self.stack.clock
+        saved, clock, sums = start, self.stack.clock, self.sums.unbind()
         for step, batch, chunk_end in self._batches():
             clock.step(step)
             clock.lap("data")
@@ -114,13 +114,13 @@ class StackTrainer(StackState):
             figures = engine.step(
                 batch, self.schedules.values(self.epoch * self.settings.steps + step)
             )
-            for row, figure in enumerate(SUMMED):
+            for figure, of_all in zip(SUMMED, sums, strict=True):
                 if figure not in figures:
                     continue
                 if self._working is self.stack:
-                    self.sums[row] += figures[figure]
+                    of_all.add_(figures[figure])
                 else:
-                    self.sums[row, list(self.running)] += figures[figure]
+                    of_all[list(self.running)] += figures[figure]
             self.position = step + 1
             clock.lap("step")
             if progress is not None and self.position == chunk_end:
