@@ -44,11 +44,16 @@ def command(name: str, output: Path, workers: str, as_json: bool, **options: Any
             name, output=output, workers=whole(workers), report=interruption.wrap(live.report),
             stop=interruption, **options,
         )  # fmt: skip
+    made = [output / "table.md"]
+    if table.planes:
+        from hepdann.plotting.figures.planes import plot_planes
+
+        made += plot_planes(table.planes, output)
     if as_json:
         click.echo(json.dumps(table.to_dict(), indent=1))
     else:
         _show(table)
-        click.echo(f"table: {output / 'table.md'}")
+        click.echo(f"made: {', '.join(map(str, made))}")
     return interruption.code
 
 

@@ -201,7 +201,7 @@ def _further(metrics: Mapping[str, Any]) -> Iterator[Table]:
         ],
     )  # fmt: skip
     yield _table(
-        "AUC with which MC and target are told apart (.5: not at all); agreement with the teacher",
+        "AUC of MC against target (.5: not distinguished at all); agreement with the teacher",
         ("by domain head", "in latent space", "in inputs", "agreement"),
         [
             (

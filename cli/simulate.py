@@ -127,24 +127,13 @@ def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def _mnist_m(given: dict[str, Any]) -> dict[str, Any]:
     """The digits and photographs of :func:`hepdann.samples.write_mnist_m`."""
-    import numpy as np
-
-    from hepdann.errors import ConfigError
     from hepdann.readers.pictures.convert import picture_ref
-    from hepdann.readers.pictures.files import open_pictures
+    from hepdann.readers.pictures.files import grey_pictures
 
     absent = [key for key in ("digits", "photographs") if key not in given]
     if absent:
         raise click.UsageError(f"mnist-m needs --{absent[0]}; data/README.md says where they are")
-    pictures = open_pictures(picture_ref(given["digits"]))
-    if pictures.label is None or pictures.colour or pictures.size is None:
-        raise ConfigError(
-            "holds no grey digits of one size with labels",
-            where=given["digits"],
-            mend="name MNIST's file",
-        )
-    labels = np.array([int(name) for name in pictures.classes])[pictures.label]
-    images = np.concatenate([block[..., 0] for block in pictures.blocks()])
+    images, labels = grey_pictures(picture_ref(given["digits"]))
     return {"digits": images, "labels": labels, "photographs": given["photographs"]}
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         watched_rows,
     )
     from .events import Domains, in_folds
-    from .image_stream import Augment, resident_images
+    from .image_stream import Augment, Jitter, resident_images
     from .images import Images, choose_memory, describe_memory, object_shapes, view_shapes
     from .nuisances import Mixtures, Nuisances, Wanted
     from .reading import ChangedBlocks, ResampledBlocks, auxiliary_sources, prepare, resampled
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Augment", "BatchRows", "Blocks", "ChangedBlocks", "DomainEvents", "Domains", "Images",
-    "Mixtures", "Nuisances", "ResampledBlocks", "Scaling", "StreamReader", "Wanted",
+    "Jitter", "Mixtures", "Nuisances", "ResampledBlocks", "Scaling", "StreamReader", "Wanted",
     "auto_batch_size", "auxiliary_sources", "choose_memory", "describe_memory", "epoch_order",
     "in_folds", "object_shapes", "prepare", "resampled", "resident", "resident_images",
     "view_shapes", "watched_rows",
@@ -39,7 +39,7 @@ _READING = ("ChangedBlocks", "ResampledBlocks", "auxiliary_sources", "prepare", 
 __getattr__ = getter(
     __name__,
     dict.fromkeys(__all__, "event_stream")
-    | dict.fromkeys(("Augment", "resident_images"), "image_stream")
+    | dict.fromkeys(("Augment", "Jitter", "resident_images"), "image_stream")
     | dict.fromkeys(("Domains", "in_folds"), "events")
     | dict.fromkeys(_IMAGES, "images")
     | dict.fromkeys(("Mixtures", "Nuisances", "Wanted"), "nuisances")

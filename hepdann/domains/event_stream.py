@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from .scaling import Scaling
 
 _WINDOW = 16 << 20  # bytes of events shuffled together; two such are held
 _BLOCKS, _ROWS, _DRAWN = 0xB10C, 0x20E5, 0xD2A3  # keep the two shuffles and what is drawn apart
-Drawn = NDArray[np.int16]
+Drawn = NDArray[Any]
 BatchRows = tuple[Tensor, Tensor | None, Tensor, Tensor | None]
 FEW_IMAGES = 2_048  # of these two samples, where an event is an image
 _LARGEST_SAMPLE = 8_192  # events for normalisation statistics and for an observer

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from ..errors import ConfigError
 from ..tensors import SPLITS, EventImages, Objects, Pixels, Source, Target
@@ -108,6 +109,50 @@ class Augment:
         return to[inside], value[inside]
 
 
+@dataclass(frozen=True)
+class Jitter:
+    """What is done to each picture that is trained on: an affine map, pixels interpolated.
+
+    What enters at an edge is the edge again (as Ciresan et al., Neural Networks 32 (2012) 333).
+
+    Attributes:
+        shape: channels, rows and columns.
+        shift: pixels that it is moved at most, along rows and columns each.
+        turn: degrees, at most, either way.
+        zoom: share by which it is made larger or smaller, at most.
+    """
+
+    shape: tuple[int, int, int]
+    shift: float = 0.0
+    turn: float = 0.0
+    zoom: float = 0.0
+
+    def draw(self, generator: np.random.Generator, events: int) -> Drawn:
+        """(n, 4) in -1 to 1: along columns and rows, angle and size."""
+        return generator.uniform(-1, 1, (events, 4)).astype(np.float32)
+
+    def move(self, pixels: Tensor, drawn: Drawn) -> Tensor:
+        """Move pictures.
+
+        Args:
+            pixels: (n, F) of their channels, rows and columns.
+            drawn: (n, 4), what :meth:`draw` gave.
+        """
+        _, height, width = self.shape
+        across, down, angle, size = torch.from_numpy(drawn).to(pixels).T
+        angle, scale = angle * (self.turn * torch.pi / 180), (1 + self.zoom) ** size
+        cos, sin, aspect = angle.cos() / scale, angle.sin() / scale, height / width
+        rows = [
+            torch.stack([cos, -sin * aspect, across * (2 * self.shift / width)], 1),
+            torch.stack([sin / aspect, cos, down * (2 * self.shift / height)], 1),
+        ]
+        pictures = pixels.view(-1, *self.shape)
+        shape = list(pictures.shape)
+        grid = functional.affine_grid(torch.stack(rows, 1), shape, align_corners=False)
+        moved = functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+        return moved.flatten(1)
+
+
 class ImageBlocks(Counted, Protocol):
     """Where the images come from; see :class:`hepdann.tensors.ViewBlocks`."""
 
@@ -157,7 +202,7 @@ class _Images:
     weight: Tensor
     to: str
     dtype: torch.dtype
-    augment: Augment | None
+    augment: Augment | Jitter | None
 
     @property
     def device(self) -> torch.device:
@@ -168,13 +213,16 @@ class _Images:
         weight = self._put(self.weight[rows]).to(self.dtype)
         if isinstance(self.images, Pixels):  # bytes go to the device, where they become fractions
             picked = self._put(torch.from_numpy(self.images.values[rows.numpy()]))
-            return picked.to(self.dtype).mul_(1 / 255), label, weight, None
+            picked = picked.to(self.dtype).mul_(1 / 255)
+            if isinstance(self.augment, Jitter) and drawn is not None:
+                picked = self.augment.move(picked, drawn)
+            return picked, label, weight, None
         if isinstance(self.images, Objects):
             drawn_rows = self.images.labelled(rows.numpy())
             return self._put(torch.from_numpy(drawn_rows)), label, weight, None
         out = torch.zeros(len(rows), self.images.width, device=self.to, dtype=self.dtype)
         hits = self.images.flat(rows.numpy())
-        if self.augment is not None and drawn is not None:
+        if isinstance(self.augment, Augment) and drawn is not None:
             hits = self.augment.move(*hits, drawn)
         if out.device.type == "cpu" and self.dtype == torch.float32:
             out.numpy().reshape(-1)[hits[0]] = hits[1]
@@ -199,7 +247,7 @@ class ImageStream(Stream):
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
     window: int = field(default_factory=lambda: _WINDOW)
-    augment: Augment | None = None
+    augment: Augment | Jitter | None = None
     scaling: Scaling | None = None
 
     def draw(self, generator: np.random.Generator, events: int) -> Drawn | None:
@@ -230,7 +278,7 @@ def resident_images(
     device: str,
     dtype: torch.dtype = torch.float32,
     blocks: ImageBlocks | None = None,
-    augment: Augment | None = None,
+    augment: Augment | Jitter | None = None,
     scaling: Scaling | None = None,
 ) -> DomainEvents:
     """The images or objects of a domain for a training; pixels are not scaled.

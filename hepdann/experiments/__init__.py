@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .benchmark import Line, Table, benchmark
 from .plans import NAMES
+from .trial import Plane
 
-__all__ = ["NAMES", "Line", "Table", "benchmark"]
+__all__ = ["NAMES", "Line", "Plane", "Table", "benchmark"]

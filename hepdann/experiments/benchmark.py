@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +16,13 @@ from ..outputs import write_whole
 from ..parallel import Executor, processes_for
 from ..runs.progress import Report, silent
 from .plans import Plan, plan
-from .trial import MemberResult
+from .trial import MemberResult, Plane
 
 COLUMNS = {
     "last": "last epoch",
     "chosen": "chosen without labels",
     "peeked": "peeked",
+    "together": "mean score",
     "gap": "gap covered",
     "paper": "paper",
 }
@@ -61,6 +62,7 @@ class Line:
         last: after the last epoch.
         chosen: of the epoch and λ that a label-free figure chooses.
         peeked: of the epoch and λ that the target's labels choose: what nobody can have.
+        together: of the mean score of the seeds at the chosen λ; ``None`` of pictures.
         paper: accuracy of Ganin et al. (2016); ``None`` where it gives none.
         more: further figures by name, such as the proxy A-distance.
     """
@@ -71,6 +73,7 @@ class Line:
     last: Figure
     chosen: Figure
     peeked: Figure
+    together: float | None
     paper: float | None
     more: dict[str, float]
 
@@ -83,11 +86,13 @@ class Table:
         name: of the benchmark.
         lines: in order.
         sentences: what they come to, one a line.
+        planes: of methods by name, where events have two features.
     """
 
     name: str
     lines: tuple[Line, ...]
     sentences: tuple[str, ...] = ()
+    planes: Mapping[str, Plane] = field(default_factory=dict, compare=False)
 
     def gap(self, line: Line) -> float | None:
         """Share of the way from source-only to training on the target that a method covers."""
@@ -115,6 +120,7 @@ class Table:
                 line.last.text(),
                 line.chosen.text(),
                 line.peeked.text(),
+                "" if line.together is None else f"{line.together:.4f}",
                 "" if gap is None else f"{100 * gap:.1f} %",
                 "" if line.paper is None else f"{line.paper:.4f}",
             ))  # fmt: skip
@@ -129,7 +135,8 @@ class Table:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
-        content = asdict(self)
+        content = asdict(replace(self, planes={}))
+        del content["planes"]
         for line, entry in zip(self.lines, content["lines"], strict=True):
             gap = self.gap(line)
             entry["gap"] = gap if gap is not None and math.isfinite(gap) else None
@@ -205,16 +212,25 @@ def _write(folder: Path, table: Table) -> None:
 def _table_of(work: Plan, results: dict[str, list[MemberResult]]) -> Table:
     """The lines of what was trained so far, in the order of the plan."""
     groups: dict[tuple[str, str], list[MemberResult]] = {}
+    planes: dict[str, Plane] = {}
     for experiment, trial in work.trials:
-        for member in results.get(trial.key, []):
-            title = trial.title or member["method"]
+        members = results.get(trial.key, [])
+        titles = [trial.title or member["method"] for member in members]
+        for member, title in zip(members, titles, strict=True):
             groups.setdefault((experiment, title), []).append(member)
+        if members and (plane := trial.plane()) is not None:
+            for title in dict.fromkeys(titles):
+                rows = [
+                    name == title and member["lambda"] in (0.0, work.lambda_)
+                    for name, member in zip(titles, members, strict=True)
+                ]
+                planes[title] = replace(plane, scores=plane.scores[rows])
     lines = tuple(
         _line(experiment, title, members, work) for (experiment, title), members in groups.items()
     )
     precisions = {m.get("autocast", "none") for members in results.values() for m in members}
     said = [f"convolutions in {name}" for name in sorted(precisions - {"none"})]
-    return Table(work.name, lines, (*_sentences(work, lines), *said))
+    return Table(work.name, lines, (*_sentences(work, lines), *said), planes)
 
 
 def _line(experiment: str, title: str, members: Sequence[MemberResult], work: Plan) -> Line:
@@ -245,6 +261,7 @@ def _line(experiment: str, title: str, members: Sequence[MemberResult], work: Pl
         Figure.of([m["last"] for m in usual]),
         Figure.of([m[column] for m in chosen]),
         Figure.of(peeked),
+        chosen[0].get("together"),
         work.paper.get((experiment, title)),
         more,
     )
@@ -258,20 +275,12 @@ def _sentences(work: Plan, lines: Sequence[Line]) -> list[str]:
         for line in lines
         if line.method == "source-only" and (line.experiment, "dann") in of
     ]
-    if pairs and work.name == "amazon":
-        right = sum(dann.chosen.mean >= plain.chosen.mean for plain, dann in pairs)
-        nearer = sum(d.more["distance"] < p.more["distance"] for p, d in pairs)
-        return [
-            (
-                f"DANN is right at least as often as source-only in {right} of {len(pairs)} pairs, "
-                "λ chosen by reverse validation"
-            ),
-            f"the proxy A-distance of its features is smaller in {nearer} of {len(pairs)}",
-        ]
+    if not pairs or work.name != "amazon":
+        return []
+    right = sum(dann.chosen.mean >= plain.chosen.mean for plain, dann in pairs)
+    nearer = sum(d.more["distance"] < p.more["distance"] for p, d in pairs)
+    what = "DANN, its λ chosen by reverse validation, is right at least as often as source-only in"
     return [
-        (
-            f"{plain.experiment}: error on the target, source-only {1 - plain.last.mean:.4f}, "
-            f"DANN {1 - dann.last.mean:.4f} (last epoch)"
-        )
-        for plain, dann in pairs
+        f"{what} {right} of {len(pairs)} pairs",
+        f"the proxy A-distance of its features is smaller in {nearer} of {len(pairs)}",
     ]

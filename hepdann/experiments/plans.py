@@ -22,8 +22,8 @@ from .trial import Trial
 DOMAINS = ("books", "dvd", "electronics", "kitchen")
 WORDS = 8.0  # length that reviews are scaled to
 NUMBERS = 10_000  # drawn, as many as MNIST's test part has
+DRAWN_SIGNS = 20_000
 MOONS = {"train": 300, "validation": 100, "test": 2_000}  # of each domain; 300 as in the paper
-_CONFIGS = {"digits": "mnist-m", "numbers": "mnist-m"}  # of benchmarks that have another's name
 _ADDRESS = {
     "amazon": "https://github.com/GRAAL-Research/domain_adversarial_neural_network",
     "digits/mnist.npz": "https://github.com/rasbt/mnist-pngs",
@@ -52,7 +52,11 @@ _DIGITS = {
     "subspace alignment": 0.5690,
 }
 _SIGNS = {"source-only": 0.7900, "dann": 0.8865, "train on target": 0.9980}
+_LINES = ("source-only", "dann", "target", "beyond", "labelled", "mmd", "coral")
 _LABELLED = 100  # pictures of the target whose labels a line of the table is trained with
+
+
+Shipped = Callable[[str], Config]  # a shipped configuration, for so many seeds and epochs
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,13 @@ def plan(name: str, output: Path, data: Path | None, seeds: int, epochs: int | N
             where="benchmark",
             mend=f"there is {', '.join(NAMES)}",
         )
-    config = load_config(_CONFIGS.get(name, name), expand=False)
-    changes = {} if epochs is None else {"train.epochs": epochs}
-    config = override(config, {"train.seeds": seeds, "train.diagnose": False, **changes})
-    return _PLANS[name](output, data, config)
+    changes = {"train.seeds": seeds, "train.diagnose": False}
+    changes |= {} if epochs is None else {"train.epochs": epochs}
+
+    def shipped(config: str) -> Config:
+        return override(load_config(config, expand=False), changes)
+
+    return _PLANS[name](output, data, shipped)
 
 
 def _data(data: Path | None, name: str) -> Path:
@@ -126,10 +133,10 @@ def _make_moons(path: Path) -> None:
     )  # fmt: skip
 
 
-def _moons(output: Path, data: Path | None, config: Config) -> Plan:
+def _moons(output: Path, data: Path | None, shipped: Shipped) -> Plan:
     """The paper's network, and a deeper one whose λ reverse validation chooses."""
     del data
-    train = config.train.model_copy(update={"alignments": [], "workers": 1})
+    train = shipped("moons").train.model_copy(update={"alignments": [], "workers": 1})
     experiment = f"moons turned by {ROTATION:g}°"
     paper = Trial(
         "moons",
@@ -167,8 +174,8 @@ def _moons(output: Path, data: Path | None, config: Config) -> Plan:
     return Plan("moons", trials, {(experiment, "dann"): 1.0}, train.lambda_)
 
 
-def _amazon(output: Path, data: Path | None, config: Config) -> Plan:
-    folder = _data(data, "amazon")
+def _amazon(output: Path, data: Path | None, shipped: Shipped) -> Plan:
+    folder, config = _data(data, "amazon"), shipped("amazon")
     train = config.train.model_copy(update={"alignments": [], "oracle": False, "workers": 1})
     trials: list[tuple[str, Trial]] = []
     paper: dict[tuple[str, str], float] = {}
@@ -190,82 +197,80 @@ def _amazon(output: Path, data: Path | None, config: Config) -> Plan:
     return Plan("amazon", tuple(trials), paper, train.lambda_)
 
 
-def _digits(output: Path, data: Path | None, config: Config) -> Plan:
-    path = output / "mnist-m.h5"
+def _digits(output: Path, data: Path | None, shipped: Shipped) -> Plan:
+    experiment, path, mnist = "MNIST → MNIST-M", output / "mnist-m.h5", output / "mnist-m"
     if not path.exists():
-        _make_mnist_m(_data(data, "digits/mnist.npz"), _data(data, "digits/bsds500"), output, path)
-    return _pictures("digits", {"MNIST → MNIST-M": (path, output)}, config, _DIGITS)
+        from ..readers.pictures.convert import picture_ref
+        from ..readers.pictures.files import grey_pictures
+        from ..samples import write_mnist_m
+
+        images, labels = grey_pictures(picture_ref(f"{_data(data, 'digits/mnist.npz')}:train"))
+        photographs = _data(data, "digits/bsds500")
+        train = photographs / "train"
+        mc, target, truth = write_mnist_m(
+            mnist, None, 0, True, digits=images, labels=labels,
+            photographs=train if train.is_dir() else photographs,
+        )  # fmt: skip
+        _convert(path, mc, target, truth, shipped("mnist-m"))
+    trials = _trials(experiment, path, output, shipped("mnist-m"))
+    return Plan("digits", trials, {(experiment, method): _DIGITS[method] for method in _DIGITS})
 
 
-def _make_mnist_m(digits: Path, photographs: Path, folder: Path, output: Path) -> None:
-    from ..readers import convert
-    from ..readers.pictures.convert import picture_ref
-    from ..readers.pictures.files import open_pictures
-    from ..samples import write_mnist_m
-
-    pictures = open_pictures(picture_ref(f"{digits}:train"))
-    assert pictures.label is not None
-    images = np.concatenate([block[..., 0] for block in pictures.blocks()])
-    train = photographs / "train"
-    files = write_mnist_m(
-        folder / "mnist-m",
-        None,
-        0,
-        True,
-        digits=images,
-        labels=pictures.label,
-        photographs=train if train.is_dir() else photographs,
-    )
-    mc, target, truth = map(str, files)
-    convert([mc], [target], output=output, truth=truth)
-
-
-def _signs(output: Path, data: Path | None, config: Config) -> Plan:
-    from ..readers import convert
+def _signs(output: Path, data: Path | None, shipped: Shipped) -> Plan:
+    """As the paper, and with contrast, jitter and domain normalisation in every line."""
     from ..samples import write_signs
 
-    path = output / "signs.h5"
-    if not path.exists():
-        photographs = str(_data(data, "signs/gtsrb13_train.npz"))
-        (drawn,) = write_signs(output / "drawn", 20_000, 0, truth=False)
-        convert([str(drawn)], [photographs], output=path, truth=photographs, config=config)
-    files = {"drawn signs → GTSRB, 13 classes": (path, output)}
-    return _pictures("signs", files, config, _SIGNS)
+    drawn, experiment = output / "drawn" / "mc.h5", "drawn signs → GTSRB, 13 classes"
+    if not drawn.exists():
+        write_signs(drawn.parent, DRAWN_SIGNS, 0)
+    for name in ("signs", "signs-jitter"):
+        if not (output / f"{name}.h5").exists():
+            photographs = _data(data, "signs/gtsrb13_train.npz")
+            _convert(output / f"{name}.h5", drawn, photographs, photographs, shipped(name))
+    jitter = f"{experiment}, contrast and jitter", output / "signs-jitter.h5", output / "jitter"
+    trials = (
+        *_trials(experiment, output / "signs.h5", output, shipped("signs")),
+        *_trials(*jitter, shipped("signs-jitter"), _LINES[:3]),
+    )
+    return Plan("signs", trials, {(experiment, method): _SIGNS[method] for method in _SIGNS})
 
 
-def _numbers(output: Path, data: Path | None, config: Config) -> Plan:
+def _numbers(output: Path, data: Path | None, shipped: Shipped) -> Plan:
     """MNIST to drawn numbers and back, as many of either as MNIST has in its smaller part."""
-    from ..readers import convert
     from ..samples import write_numbers
 
     mnist, drawn = f"{_data(data, 'digits/mnist.npz')}:test", output / "drawn" / "mc.h5"
     if not drawn.exists():
         write_numbers(drawn.parent, NUMBERS, 0)
-    ends = {"MNIST": mnist, "drawn numbers": str(drawn)}
-    files: dict[str, tuple[Path, Path]] = {}
-    for source, target in (("MNIST", "drawn numbers"), ("drawn numbers", "MNIST")):
+    ends, config = {"MNIST": mnist, "drawn numbers": str(drawn)}, shipped("mnist-m")
+    trials: list[tuple[str, Trial]] = []
+    for source, target in permutations(ends, 2):
         folder = output / f"{source} to {target}".replace(" ", "-").lower()
         path = folder.with_suffix(".h5")
-        files[f"{source} → {target}"] = path, folder
         if not path.exists():
-            convert([ends[source]], [ends[target]], output=path, truth=ends[target], config=config)
-    return _pictures("numbers", files, config, {}, ("source-only", "dann", "target", "beyond"))
+            _convert(path, ends[source], ends[target], ends[target], config)
+        trials += _trials(f"{source} → {target}", path, folder, config, _LINES[:4])
+    return Plan("numbers", tuple(trials), {})
 
 
-def _pictures(
-    name: str,
-    files: Mapping[str, tuple[Path, Path]],
-    config: Config,
-    paper: Mapping[str, float],
-    words: Sequence[str] = ("source-only", "dann", "target", "beyond", "labelled", "mmd", "coral"),
-) -> Plan:
+def _convert(
+    path: Path, source: str | Path, target: str | Path, truth: str | Path, config: Config
+) -> None:
+    from ..readers import convert
+
+    convert([str(source)], [str(target)], output=path, truth=str(truth), config=config)
+
+
+def _trials(
+    experiment: str, path: Path, folder: Path, config: Config, words: Sequence[str] = _LINES
+) -> tuple[tuple[str, Trial], ...]:
     """A trial for each seed and line, line by line: a stop leaves whole lines of the table.
 
     Args:
-        name: of the benchmark.
-        files: the tensor file of each experiment, and the folder of its trainings.
-        config: with the paper's settings.
-        paper: accuracies by method.
+        experiment: its title.
+        path: the tensor file.
+        folder: of the trainings.
+        config: with their settings.
         words: the lines, in their order.
     """
     base = config.train.model_copy(update={"seeds": 1, "workers": 1, "alignments": []})
@@ -281,29 +286,27 @@ def _pictures(
         "labelled": f"dann, {_LABELLED} target labels",
     }
     trials: list[tuple[str, Trial]] = []
-    for experiment, (path, folder) in files.items():
-        prefix = f"{folder.name}-" if len(files) > 1 else ""
-        for word in words:
-            method = word if word in ("mmd", "coral") else "dann"
-            label = {"source-only": "source-only", "target": "oracle"}.get(word, method)
-            for seed in range(config.train.seed, config.train.seed + config.train.seeds):
-                changes = {"methods": [method], "seed": seed} | (beyond if word == "beyond" else {})
-                trial = Trial(
-                    f"{prefix}{word}-{seed}",
-                    path,
-                    folder / f"{word}-{seed}",
-                    base.model_copy(update=changes),
-                    only=(label,),
-                    subspace=word == "source-only",
-                    labelled=_LABELLED if word == "labelled" else 0,
-                    title=titles.get(word),
-                )
-                trials.append((experiment, trial))
-    known = {(experiment, method): paper[method] for experiment in files for method in paper}
-    return Plan(name, tuple(trials), known)
+    prefix = "" if folder == path.parent else f"{folder.name}-"
+    for word in words:
+        method = word if word in ("mmd", "coral") else "dann"
+        label = {"source-only": "source-only", "target": "oracle"}.get(word, method)
+        for seed in range(config.train.seed, config.train.seed + config.train.seeds):
+            changes = {"methods": [method], "seed": seed} | (beyond if word == "beyond" else {})
+            trial = Trial(
+                f"{prefix}{word}-{seed}",
+                path,
+                folder / f"{word}-{seed}",
+                base.model_copy(update=changes),
+                only=(label,),
+                subspace=word == "source-only",
+                labelled=_LABELLED if word == "labelled" else 0,
+                title=titles.get(word),
+            )
+            trials.append((experiment, trial))
+    return tuple(trials)
 
 
-_PLANS: dict[str, Callable[[Path, Path | None, Config], Plan]] = {
+_PLANS: dict[str, Callable[[Path, Path | None, Shipped], Plan]] = {
     "moons": _moons,
     "amazon": _amazon,
     "digits": _digits,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..alignment.subspace import subspace_scores
 from ..config import TrainConfig
@@ -20,6 +22,7 @@ from ..errors import Interrupted
 from ..evaluation import PeekObserver, oracle_source, truth_of
 from ..inference.passes import classify, feature_layer
 from ..inputs import read_json
+from ..networks import AdversarialNetwork
 from ..outputs import write_whole
 from ..parallel import Link
 from ..runs.preparation import prepare_training
@@ -30,13 +33,37 @@ from ..stats import proxy_distance
 from ..tensors import open_tensors
 from ..training import Member, Progress
 
-_RESULT = "result.json"
+_RESULT, _PLANE = "result.json", "plane.npz"
 _VERSION = 2
 _MOST_ALIGNED = 4_000  # pictures of each domain whose subspaces are aligned
 _MOST_FEATURES = 512  # that reverse validation sees
+_CELLS, _MARGIN = 80, 0.15  # of a plane, along each axis; beside its events, of their width
 
 MemberResult = dict[str, Any]
 """``method``, ``lambda``, ``seed``, ``last``, ``chosen``, ``peeked``, and figures of the trial."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """What networks say of events of two features, wherever these lie.
+
+    Attributes:
+        x: (n,) values of the first feature.
+        y: (n,) of the second.
+        scores: (K, n, n) of the last class, of each network; rows are values of ``y``.
+        source: (N, 2) events that were trained on.
+        label: (N,) theirs, by class.
+        target: (M, 2) likewise.
+        classes: names of the two.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    source: NDArray[np.float32]
+    label: NDArray[np.int32]
+    target: NDArray[np.float32]
+    classes: NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -101,6 +128,13 @@ class Trial:
         members: list[MemberResult] = content.get("members", [])
         return members if content.get("fingerprint") == self.fingerprint else None
 
+    def plane(self) -> Plane | None:
+        """What its networks say of all values of two features; ``None`` of other events."""
+        if not (path := self.place / _PLANE).exists():
+            return None
+        with np.load(path) as arrays:
+            return Plane(**arrays)
+
     def __call__(self, link: Link) -> list[MemberResult]:
         """Train and measure; the result is written when all is done.
 
@@ -112,6 +146,7 @@ class Trial:
             return known
         torch.set_num_threads(1)
         self.place.mkdir(parents=True, exist_ok=True)
+        link.report((f"{self.key}: reading", None))  # no step: a signal ends it where it is
         if self.make is not None and not self.tensors.exists():
             self.make(self.tensors)
         domains, train = prepare_training(self.train, open_tensors(self.tensors), None)
@@ -136,6 +171,7 @@ class Trial:
             if not done.whole:
                 raise Interrupted("interrupted", where=self.folder, mend="start it again")
             trained.append(done)
+        link.report((f"{self.key}: measuring", None))
         members = []
         for done in trained:
             of_shard = _accuracies(done)
@@ -163,11 +199,12 @@ class Trial:
         return group(members, train, lean)
 
     def _measure(self, domains: Domains, done: Trained, members: list[MemberResult]) -> None:
-        """Add ``distance`` and ``reverse_validation`` to each member; no target label is seen.
+        """Add ``distance``, ``reverse_validation`` and ``together`` to each member.
 
         The distance is that of the feature layer on the training splits. Reverse validation trains
         on the target as the member labels it, and is right on so much of the validation split of
-        the source.
+        the source. Neither sees a label of the target. ``together`` is the accuracy of the mean
+        score over the seeds, on the test split.
         """
         source, target = domains.source.part("train"), domains.target.part("train")
         held, seed = domains.source.part("validation"), self.train.seed
@@ -178,7 +215,17 @@ class Trial:
                 x = np.ascontiguousarray(domains.scaling.apply(features).T)
                 layer = network.latent(torch.from_numpy(x).unsqueeze(0), of)
                 layers.append(layer.transpose(1, 2).contiguous().numpy())
-            scores = classify(network, target.features, domains.scaling, statistics)
+            scores, tests = (
+                classify(network, domains.target.part(split).features, domains.scaling, statistics)
+                for split in ("train", "test")
+            )
+            if len(domains.scaling.mean) == 2:
+                self._draw(domains, network, statistics)
+        alike = [
+            [(m["method"], m["lambda"]) == (other["method"], other["lambda"]) for m in members]
+            for other in members
+        ]
+        together = _right(domains, [tests[rows].mean(axis=0) for rows in alike])
         narrow = target.features, held.features
         if (wide := len(domains.scaling.mean)) > _MOST_FEATURES:  # distances are kept
             matrix = np.random.default_rng(seed).standard_normal((wide, _MOST_FEATURES))
@@ -187,6 +234,26 @@ class Trial:
         for k, member in enumerate(members):
             member["distance"] = proxy_distance(layers[0][k], layers[1][k], seed)
             member["reverse_validation"] = reverse[k]
+            member["together"] = together[k]
+
+    def _draw(
+        self, domains: Domains, network: AdversarialNetwork, statistics: torch.Tensor
+    ) -> None:
+        """Write the :class:`Plane` of the networks."""
+        source, target = domains.source.part("train"), domains.target.part("train")
+        events = np.concatenate([source.features, target.features])
+        low, high = events.min(axis=0), events.max(axis=0)
+        room = _MARGIN * (high - low)
+        x, y = np.linspace(low - room, high + room, _CELLS, dtype=np.float32).T
+        grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        scores = classify(network, grid, domains.scaling, statistics)[..., -1]
+        plane = Plane(
+            x, y, scores.reshape(-1, _CELLS, _CELLS), source.features, source.label,
+            target.features, np.array(source.classes),
+        )  # fmt: skip
+        content = BytesIO()
+        np.savez_compressed(content, **vars(plane))
+        write_whole(self.place / _PLANE, content.getbuffer())
 
 
 def _with_target_labels(domains: Domains, number: int, seed: int) -> Domains:
@@ -208,10 +275,17 @@ def _with_target_labels(domains: Domains, number: int, seed: int) -> Domains:
     return replace(domains, source=replace(source, **joined), images=replace(images, source=pixels))
 
 
-def _subspace(domains: Domains, done: Trained) -> list[MemberResult]:
-    """Subspace alignment of the feature layer of each source-only network."""
+def _right(domains: Domains, scores: Sequence[NDArray[np.floating]]) -> list[float | None]:
+    """Accuracies of scores (n, C) of the target's test split."""
     truth = truth_of(domains)
     assert truth is not None
+    observer = PeekObserver(truth, domains.target, np.flatnonzero(domains.target.split == 2))
+    observer.record(0, scores)
+    return [observer.accuracy(0, k) for k in range(len(scores))]
+
+
+def _subspace(domains: Domains, done: Trained) -> list[MemberResult]:
+    """Subspace alignment of the feature layer of each source-only network."""
     fitted = {
         domain: np.flatnonzero(split == 0)[:_MOST_ALIGNED]
         for domain, split in (("source", domains.source.split), ("target", domains.target.split))
@@ -224,9 +298,7 @@ def _subspace(domains: Domains, done: Trained) -> list[MemberResult]:
         ]
     label = domains.source.label[fitted["source"]]
     scores, dimension = subspace_scores(layers[0], label, layers[1], layers[2])
-    observer = PeekObserver(truth, domains.target, test)
-    observer.record(0, [scores])
-    right = observer.accuracy(0, 0)
+    (right,) = _right(domains, [scores])
     return [{
         "method": "subspace alignment", "lambda": 0.0, "seed": done.trainer.members[0].seed,
         "epochs": 0, "last": right, "chosen": right, "peeked": right, "dimension": dimension,

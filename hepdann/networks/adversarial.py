@@ -318,7 +318,7 @@ class AdversarialNetwork(nn.Module):
             x: scaled features.
             domain: whose normalisation statistics apply, 0 source or 1 target; or (K,) of these.
         """
-        compiled = self._compiled(x, domain, domain_scores=True)
+        compiled = _compiled_scores(self, x, domain, domain_scores=True)
         if compiled is not None:
             return compiled
         scores, targets = [], []
@@ -332,21 +332,10 @@ class AdversarialNetwork(nn.Module):
     @torch.no_grad()
     def classify(self, x: Tensor, domain: int | Tensor) -> Tensor:
         """Class probabilities (K, n, C) of events, as :meth:`predict` gives them."""
-        compiled = self._compiled(x, domain, domain_scores=False)
+        compiled = _compiled_scores(self, x, domain, domain_scores=False)
         if compiled is not None:
             return compiled[0]
         return torch.cat([self.scores(part) for part in self._latent_parts(x, domain)], dim=1)
-
-    def _compiled(
-        self, x: Tensor, domain: int | Tensor, *, domain_scores: bool
-    ) -> tuple[Tensor, Tensor] | None:
-        """Scores by compiled code, where this has the network and all members see the same."""
-        if len(x) > 1 or x.device.type != "cpu" or not compilable(self.shape, self.arrays()):
-            return None
-        compute = Perceptrons(self.shape, self.arrays(), domain, domain=domain_scores)
-        scaled = np.zeros((2, x.shape[1])), np.ones((1, x.shape[1]))
-        scores, targets = compute(x[0].T.numpy(), np.concatenate(scaled))
-        return torch.from_numpy(scores), torch.from_numpy(targets)
 
     def _latent_parts(self, x: Tensor, domain: int | Tensor) -> Iterator[Tensor]:
         """The feature layer, of parts of the events that are passed one after the other."""
@@ -366,3 +355,15 @@ class AdversarialNetwork(nn.Module):
             # not 1 - signal, which keeps nothing of the small scores that a mixture takes logs of
             return torch.sigmoid(torch.stack([-logits[:, 0], logits[:, 0]], dim=-1))
         return torch.softmax(logits, dim=1).transpose(1, 2)
+
+
+def _compiled_scores(
+    network: AdversarialNetwork, x: Tensor, domain: int | Tensor, *, domain_scores: bool
+) -> tuple[Tensor, Tensor] | None:
+    """Scores by compiled code, where this has the network and all members see the same."""
+    if len(x) > 1 or x.device.type != "cpu" or not compilable(network.shape, network.arrays()):
+        return None
+    compute = Perceptrons(network.shape, network.arrays(), domain, domain=domain_scores)
+    scaled = np.zeros((2, x.shape[1])), np.ones((1, x.shape[1]))
+    scores, targets = compute(x[0].T.numpy(), np.concatenate(scaled))
+    return torch.from_numpy(scores), torch.from_numpy(targets)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from .. import alignment, methods, shifts
 from ..config import ShiftConfig, TrainConfig
-from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare, view_shapes
+from ..domains import (
+    Augment,
+    Domains,
+    Jitter,
+    Wanted,
+    choose_memory,
+    in_folds,
+    prepare,
+    view_shapes,
+)
 from ..errors import ConfigError, refuse
 from ..methods import calibration_of, method_of
 from ..networks import PICTURES, SMALL
@@ -85,20 +94,26 @@ def folds_of(train: TrainConfig, domains: Domains) -> tuple[Domains, ...]:
     return (domains,) if train.folds is None else in_folds(domains, train.folds)
 
 
-def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:
+def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | Jitter | None:
     """What is done to each image that is trained on, if anything.
 
     Raises:
         ConfigError: images of such views cannot be moved.
     """
     asked = train.augment
-    if asked is None or not (asked.rotate or asked.shift):
+    if asked is None or not (asked.rotate or asked.shift or asked.turn or asked.zoom):
         return None
+    pictures = any(view.pictures for view in views)
     refuse(
-        (any(view.pictures for view in views),
-         "moves the hits of a detector, and these events are pictures", "train.augment",
-         "leave it out"),
+        (pictures and asked.rotate,
+         "turns the hits of a detector about its beam, and these events are pictures",
+         "train.augment.rotate", "take turn: 180"),
+        (not pictures and bool(asked.turn or asked.zoom),
+         "turns and scales pictures, and these events are the hits of a detector",
+         "train.augment", "take rotate and shift"),
     )  # fmt: skip
+    if pictures:
+        return Jitter(views[0].shape, asked.shift, asked.turn, asked.zoom)
     return Augment(view_shapes(views), asked.rotate, asked.shift)
 
 

@@ -1,15 +1,18 @@
 """Toy b jets distributed like the ALEPH sample: Z → qq̄ events, two jets each, of known flavour.
 
-Per flavour, with and without a lepton, a Gaussian copula ties the marginal distributions of
-:mod:`hepdann.samples.aleph` together. :data:`MISMODELLING` is all in which data differ from MC.
+``aleph.json`` is all that is known of that sample, written by benchmarks/fit_bjets.py from 33,968
+simulated jets: of each flavour, with and without a lepton, the marginal distributions and the
+Gaussian copula that ties them together. :data:`MISMODELLING` is all in which data differ from MC.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from .aleph import COLUMNS, KINDS, SCORES, SPIKES, UNITS, Kind
 from .files import DOMAINS, Domain, check_request, new_tree, sample_paths, write_files
 
 INPUTS = ("prob_b", "spheri", "pt2rel", "multip", "bqvjet", "ptlrel")
@@ -34,6 +36,33 @@ _BRANCHES: dict[str, dict[str, str]] = {
     "data": _TYPES,
     "truth": {"run": "i4", "event": "i8", "isb": "i4"},
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """Jets of one flavour, with or without a lepton.
+
+    Attributes:
+        isb: 1 for b jets.
+        lepton: whether a lepton was found in the jet.
+        share: fraction of the jets of this flavour.
+        spike: per column, the share of this kind that sits exactly in its spike.
+        quantiles: per column, the quantiles of the others at ``SCORES``, in ``UNITS``; none where
+            all sit in the spike.
+        correlation: lower triangle of the copula's correlation matrix, row by row, no diagonal.
+    """
+
+    isb: int
+    lepton: bool
+    share: float
+    spike: list[float]
+    quantiles: list[list[int]]
+    correlation: list[list[float]]
+
+
+_ALEPH = json.loads(files(__package__).joinpath("aleph.json").read_text())
+COLUMNS, SCORES, UNITS, SPIKES = (_ALEPH[key] for key in ("columns", "scores", "units", "spikes"))
+KINDS = tuple(Kind(**kind) for kind in _ALEPH["kinds"])
 
 
 @dataclass(frozen=True)

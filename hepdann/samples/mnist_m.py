@@ -30,28 +30,6 @@ _MNIST_M_BLOCK = 2_000
 _STREAM = 0x313157
 
 
-def _drawn_blocks(
-    events: int,
-    labels: Sequence[int],
-    draw: Callable[[int, np.random.Generator], NDArray[np.uint8]],
-    words: Sequence[int],
-    first_id: int,
-) -> Iterator[tuple[PictureBlock, int]]:
-    """Pictures in blocks, each with its number of them."""
-    classes = np.array(labels)
-    for start in range(0, events, _BLOCK):
-        number = np.arange(start, min(start + _BLOCK, events))
-        generator = np.random.default_rng(np.random.SeedSequence([*words, start]))
-        label = classes[number % len(classes)]
-        images = np.stack([draw(int(one), generator) for one in label])
-        block: PictureBlock = {
-            "image": images,
-            "label": label.astype(np.uint8),
-            "event_id": first_id + number,
-        }
-        yield block, len(number)
-
-
 @contextmanager
 def picture_file(kind: str, path: Path) -> Iterator[Any]:
     """Create a file of pictures; that of the data has no labels.
@@ -116,11 +94,18 @@ def write_drawn(
     check_request(events, seed)
 
     def blocks(domain: Domain) -> Iterator[tuple[PictureBlock, int]]:
-        if domain == "data" and not data:
-            return iter(())
         of_data = domain == "data"
-        words = (seed, stream, of_data) if data else (seed, stream)
-        return _drawn_blocks(events, labels, draw, words, events * of_data)
+        words, classes = (seed, stream, of_data) if data else (seed, stream), np.array(labels)
+        for start in range(0, events, _BLOCK) if data or not of_data else ():
+            number = np.arange(start, min(start + _BLOCK, events))
+            generator = np.random.default_rng(np.random.SeedSequence([*words, start]))
+            label = classes[number % len(classes)]
+            block: PictureBlock = {
+                "image": np.stack([draw(int(one), generator) for one in label]),
+                "label": label.astype(np.uint8),
+                "event_id": events * of_data + number,
+            }
+            yield block, len(number)
 
     paths = sample_paths(folder, "h5", truth) if data else {"mc": Path(folder) / "mc.h5"}
     return write_files(paths, blocks, picture_file, progress, (1 + data) * events)

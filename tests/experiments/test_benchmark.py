@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -14,11 +15,15 @@ from hepdann.errors import ConfigError, Interrupted, ReadError
 from hepdann.experiments import Line, Table, benchmark
 from hepdann.experiments.benchmark import Figure
 from hepdann.experiments.plans import plan
-from hepdann.inference.devices import choose_autocast
+from hepdann.inference.steps import choose_autocast
+from hepdann.plotting import style
+from hepdann.plotting.figures.planes import planes
 from hepdann.readers.reviews import convert_reviews, read_reviews
 from hepdann.stats import proxy_distance
 from hepdann.tensors import open_tensors
+from hepdann_cli.interruption import Interruption
 from hepdann_cli.main import hepdann as command
+from hepdann_cli.signals import Left
 
 FEW_MOONS = {"train": 60, "validation": 8, "test": 10}
 DOMAINS = ("books", "dvd", "electronics", "kitchen")
@@ -56,6 +61,16 @@ def test_moons_are_trained_once_and_their_table_is_kept(tmp_path, monkeypatch):
     assert all(line.seeds == 2 for line in table.lines)
     assert table.lines[3].more["chosen_lambda"] in (0.3, 1.0, 3.0)
     assert table.lines[1].paper == 1.0
+    assert all(0 <= line.together <= 1 for line in table.lines)
+    assert list(table.planes) == [line.method for line in table.lines]
+    plane = table.planes["dann, two layers of 50"]
+    assert plane.scores.shape == (2, 80, 80)  # of the two seeds at λ = 1
+    assert plane.source.shape == plane.target.shape == (60, 2)
+    with style(size="slide"):
+        panels = planes(table.planes).figure.axes
+    assert [ax.get_title(loc="left") for ax in panels][-1] == "DANN, two layers of 50"
+    black = panels[0].lines[-1]
+    np.testing.assert_allclose(black.get_xydata(), plane.target, rtol=1e-6)
     assert "moons: done, 1 of 2" in [what for what, _ in said]
     said.clear()
     again = benchmark("moons", report=lambda what, step: said.append(what), **settings)
@@ -84,6 +99,19 @@ def test_a_benchmark_that_is_stopped_goes_on_from_its_checkpoint(tmp_path, monke
     table = benchmark("moons", **settings)
     whole = benchmark("moons", **settings | {"output": tmp_path / "whole"})
     assert [line.last for line in table.lines] == [line.last for line in whole.lines]
+
+
+def test_ctrl_c_while_a_training_makes_its_files_ends_it_at_once(tmp_path, monkeypatch):
+    def make(path):
+        signal.raise_signal(signal.SIGINT)
+        path.write_bytes(b"went on")
+
+    monkeypatch.setattr("hepdann.experiments.plans._make_moons", make)
+    interruption = Interruption()
+    with interruption.listening(), pytest.raises(Left):
+        benchmark("moons", output=tmp_path, seeds=1, workers=1, stop=interruption,
+                  report=interruption.wrap(lambda stage, step: None))  # fmt: skip
+    assert not list(tmp_path.glob("*.h5"))
 
 
 def test_reviews_are_split_as_the_paper_does(reviews, tmp_path):
@@ -181,7 +209,7 @@ def test_numbers_are_trained_on_in_both_directions(digits, tmp_path, monkeypatch
 def test_the_gap_is_what_a_method_covers_of_it():
     def line(method, value):
         figure = Figure(value, None)
-        return Line("e", method, 1, figure, figure, figure, None, {})
+        return Line("e", method, 1, figure, figure, figure, None, None, {})
 
     table = Table("t", (line("source-only", 0.5), line("dann", 0.7), line("train on target", 0.9)))
     assert table.gap(table.lines[1]) == pytest.approx(0.5)

@@ -11,11 +11,13 @@ from PIL import Image
 
 import hepdann
 from hepdann.config import PlotConfig, TrainConfig
+from hepdann.domains import Jitter
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
 from hepdann.plotting import plot_run
 from hepdann.plotting.quantities import RunNames
 from hepdann.runs import resume
+from hepdann.runs.preparation import augment_of
 from hepdann.runs.stacks.plan import resolve
 from hepdann.tensors import read_images
 
@@ -91,9 +93,12 @@ def test_pictures_read_in_blocks_train_the_same_networks(run, files, tmp_path):
     assert resume(tmp_path / "run").metrics == blocks.metrics
 
 
-def test_pictures_are_not_moved_like_hits(files, tmp_path):
-    with pytest.raises(ConfigError, match="these events are pictures"):
-        hepdann.train(files / "t.h5", output=tmp_path / "r", augment={"shift": 2}, **FAST)
+def test_pictures_are_moved_as_pictures_and_not_like_hits(files, tmp_path):
+    with pytest.raises(ConfigError, match="these events are pictures; take turn: 180"):
+        hepdann.train(files / "t.h5", output=tmp_path / "r", augment={"rotate": True}, **FAST)
+    train = TrainConfig.model_validate({"augment": {"shift": 2, "turn": 5, "zoom": 0.1}})
+    views = hepdann.open_tensors(files / "t.h5").views
+    assert augment_of(train, views) == Jitter((3, 16, 16), 2, 5, 0.1)
 
 
 def test_a_shift_of_energies_has_no_meaning_for_pictures(files, tmp_path):

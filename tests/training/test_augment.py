@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hepdann import methods
-from hepdann.domains import Augment, resident_images
+from hepdann.domains import Augment, Jitter, resident_images
 from hepdann.domains.image_stream import HeldImages, ImageStream
 from hepdann.errors import ConfigError
 from hepdann.networks import NetworkShape
+from hepdann.tensors import Pixels
 from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
 from hepdann.training.batches import Slot, epoch_batches
 
@@ -158,3 +159,44 @@ def test_a_training_goes_on_to_the_same_bits(tmp_path):
     resumed.run()
     for name, part in whole.parts.items():
         assert torch.equal(part.value, resumed.parts[name].value), name
+
+
+def test_pictures_are_shifted_turned_and_made_larger_about_their_middle():
+    shape = (2, 6, 8)
+    pixels = torch.rand(1, 2 * 6 * 8, generator=torch.Generator().manual_seed(0))
+
+    def moved_by(drawn, **most):
+        return Jitter(shape, **most).move(pixels, np.array([drawn], np.float32)).view(shape)
+
+    as_it_is = pixels.view(shape)
+    torch.testing.assert_close(moved_by([0.3, 0.5, 0.7, -1]), as_it_is)
+    shifted = moved_by([1, -1, 0, 0], shift=2)  # what is seen lies 2 to the right and 2 above
+    torch.testing.assert_close(shifted[:, 2:, :-2], as_it_is[:, :-2, 2:])
+    torch.testing.assert_close(shifted[:, 3, -2:], as_it_is[:, 1, -1:].expand(2, 2))  # the edge
+    torch.testing.assert_close(moved_by([0, 0, -1, 0], turn=180), as_it_is.flip(1, 2))
+    quarter = moved_by([0, 0, 1, 0], turn=90)[:, :, 1:-1]  # the middle 6 × 6
+    inner = as_it_is[:, :, 1:-1]
+    assert any(torch.allclose(quarter, inner.rot90(k, (1, 2)), atol=1e-5) for k in (1, -1))
+    wide = moved_by([0, 0, 0, 1], zoom=0.5)
+    assert wide.std() < as_it_is.std()  # fewer pixels are seen, with others between them
+    drawn = Jitter(shape).draw(np.random.default_rng(0), 1000)
+    assert drawn.shape == (1000, 4)
+    assert np.abs(drawn).max() <= 1
+    assert drawn.std(0).min() > 0.5
+
+
+def test_each_batch_of_pictures_is_moved_another_way_and_all_else_is_as_it_was():
+    source, _ = domain(60, 1)
+    bytes_ = np.random.default_rng(0).integers(0, 256, (60, 3 * 8 * 8), np.uint8)
+    pictures, jitter = Pixels.of([bytes_]), Jitter((3, 8, 8), shift=2, turn=15, zoom=0.1)
+    plain = resident_images(source, pictures, device="cpu")
+    moved_ones = resident_images(source, pictures, device="cpu", augment=jitter)
+    assert torch.equal(plain.x_validation, moved_ones.x_validation)
+    assert torch.equal(plain.x_statistics, moved_ones.x_statistics)
+    first, again = seen_in(moved_ones), seen_in(moved_ones)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    for one, other in zip(seen_in(plain), first, strict=True):
+        assert not torch.equal(one, other)
+        assert other.min() >= 0
+        assert other.max() <= 1
+        torch.testing.assert_close(one.mean((1, 2)), other.mean((1, 2)), atol=0.05, rtol=0)

@@ -206,13 +206,8 @@ class PicturesNetwork(ImagesNetwork):
         x = innermost(x - x.mean((2, 3), keepdim=True))
         layers = zip(self.convolutions, self.norms, self.plan.pools, strict=True)
         for convolution, norm, (size, stride) in layers:
-            x = convolve(convolution, x)
-            if isinstance(norm, nn.Identity) and size > 1:
-                x = relu_pool(x, size, stride)
-                continue
-            x = functional.relu(norm(x))
-            if size > 1:
-                x = functional.max_pool2d(x, size, stride, ceil_mode=True)
+            x = norm(convolve(convolution, x))
+            x = relu_pool(x, size, stride) if size > 1 else functional.relu(x)
         return x.flatten(1)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ...config import ConversionConfig, ConvertConfig, SampleConfig, expand_path
+from ...config import ConversionConfig, ConvertConfig, PicturesConfig, SampleConfig, expand_path
 from ...errors import ConfigError, HepdannError, ReadError
 from ...provenance import describe_file, provenance
 from ...tensors import (
@@ -24,6 +24,7 @@ from ...tensors import (
     event_ids,
     split_of,
 )
+from ..conversion_record import Conversion
 from ..files import FileRef, resolve
 from ..pipeline.summary import ClassCount, ConversionSummary, FileCount
 from ..planning.input_samples import wanted_samples
@@ -140,19 +141,18 @@ def convert_pictures(
         _Sample(sample, "data" if sample.role == "data" else "mc", tuple(map(open_pictures, refs)))
         for sample, refs in samples
     ]
-    view = _view(opened, config, like)
+    if like is not None:
+        settings = {"split": like.split_config, "pictures": Conversion.of(like).pictures}
+        convert = config.convert.model_copy(update=settings)
+        config = config.model_copy(update={"convert": convert})
+    view = _view(opened, config)
     classes = like.classes if like is not None else _classes(opened, config)
     labels = _truth(truth, opened, classes)
-    if like is not None:
-        convert = config.convert.model_copy(update={"split": like.split_config})
-        config = config.model_copy(update={"convert": convert})
     conversion = _Conversion(opened, view, classes, config, labels, progress)
     return conversion.run(output, [truth] if truth is not None else [])
 
 
-def _view(samples: Sequence[_Sample], config: ConversionConfig, like: Tensors | None) -> View:
-    if like is not None:
-        return like.views[0]
+def _view(samples: Sequence[_Sample], config: ConversionConfig) -> View:
     settings = config.convert.pictures
     parts = [part for sample in samples for part in sample.parts]
     sizes = [part.size for part in parts if part.size is not None]
@@ -294,7 +294,7 @@ class _Conversion:
             assert part.label is not None
             labels = _indices(part.classes, part.label, self.classes, part.path)
         at, scale = 0, float(sample.config.scale)
-        for images in together(part, self.view):
+        for images in together(part, self.view, self.config.convert.pictures):
             n = len(images)
             rows = slice(at, at + n)
             ids = picture_ids(part, at, images)
@@ -340,6 +340,8 @@ class _Conversion:
         """What was done to which pictures."""
         height, width, names = self.view.height, self.view.width, self.view.channel_names
         notes = [f"pictures of {height} × {width} pixels, {', '.join(names)}"]
+        if self.config.convert.pictures.contrast is not None:
+            notes.append("brightness and contrast of every picture standardised")
         for sample in self.samples:
             for part in sample.parts:
                 done = []
@@ -385,11 +387,12 @@ def picture_ids(part: Pictures, start: int, images: NDArray[np.uint8]) -> NDArra
     return event_ids(_IDENTITY, [c[rows] for c in part.identity] or [_hashes(images)])
 
 
-def together(part: Pictures, view: View) -> Iterator[NDArray[np.uint8]]:
+def together(part: Pictures, view: View, settings: PicturesConfig) -> Iterator[NDArray[np.uint8]]:
     """The pictures of a file as the tensor file has them, those of a folder in groups."""
     held: list[NDArray[np.uint8]] = []
+    size, standardise = (view.height, view.width), settings.contrast is not None
     for pictures in part.blocks():
-        held.append(brought(pictures, (view.height, view.width), view.channels))
+        held.append(brought(pictures, size, view.channels, standardise=standardise))
         if len(pictures) > 1 or len(held) == _GROUP:
             yield np.concatenate(held)
             held = []

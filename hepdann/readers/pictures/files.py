@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
+from ..datasets import image_name
 from ..files import FileRef
-from ..images.plan import image_name
 from .arrays import Array, ArrayFile, array_file
 from .folders import BLOCK_BYTES, Pictures, folder_pictures
 
@@ -88,6 +88,21 @@ def open_pictures(ref: FileRef) -> Pictures:
             mend="name the arrays image and label",
         )
     return _joined(found, parts, ref.tree or "")
+
+
+def grey_pictures(ref: FileRef) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """All pictures (N, H, W) of a file and the numbers (N,) that are their classes.
+
+    Raises:
+        ReadError: they are not grey, of one size and labelled.
+    """
+    pictures = open_pictures(ref)
+    numbered = pictures.label is not None and all(map(str.isdecimal, pictures.classes))
+    if not numbered or pictures.colour or pictures.size is None:
+        what = "holds no grey digits of one size with labels"
+        raise ReadError(what, where=ref.path, mend="name MNIST's file")
+    images = np.concatenate([block[..., 0] for block in pictures.blocks()])
+    return images, np.array([int(name) for name in pictures.classes])[pictures.label]
 
 
 def open_labels(ref: FileRef) -> tuple[tuple[str, ...], NDArray[np.int64]]:

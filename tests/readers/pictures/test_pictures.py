@@ -129,6 +129,25 @@ def test_sizes_and_colours_are_brought_together_and_said(tmp_path, digits):
     assert small.views[0].shape == (1, 6, 7)
 
 
+def test_contrast_is_that_of_every_picture_and_new_data_get_the_same(tmp_path, digits):
+    images, labels = digits
+    np.savez(tmp_path / "a.npz", image=images, label=labels)
+    np.savez(tmp_path / "dark.npz", image=images // 3 + 5, label=labels)
+    (tmp_path / "c.yaml").write_text("convert: {pictures: {contrast: standardise}}")
+    tensors = hepdann.convert(
+        tmp_path / "a.npz", tmp_path / "dark.npz", config=tmp_path / "c.yaml",
+        output=tmp_path / "t.h5",
+    )  # fmt: skip
+    first, second = (tensors.read_views(d, slice(None))["image"] * 255 for d in ("mc", "data"))
+    np.testing.assert_allclose(first.mean((1, 2, 3)), 128, atol=1)
+    np.testing.assert_allclose(first.std((1, 2, 3)), 51, atol=1)
+    np.testing.assert_allclose(first, second, atol=2)  # one third of the light is not seen
+    assert "brightness and contrast of every picture standardised" in tensors.summary.notes
+    assert tensors.provenance["settings"]["convert"]["pictures"]["contrast"] == "standardise"
+    more = hepdann.convert((), tmp_path / "dark.npz", like=tensors.path, output=tmp_path / "m.h5")
+    np.testing.assert_array_equal(more.read_views("data", slice(None))["image"] * 255, second)
+
+
 def test_one_picture_is_one_event_in_mc_and_in_data(tmp_path, digits):
     images, labels = digits
     np.savez(tmp_path / "a.npz", image=images, label=labels, event_id=np.arange(N))
