@@ -6,7 +6,9 @@
 Both engines train whole epochs of `dann` with validation and history on the same 50,000 events of
 each domain, in turn. A rate is source events times members per second of the processor, in the last
 of two epochs. `apart` is the largest difference between their parameters after two epochs from the
-same start.
+same start. `peak` is the fused engine's share of the rate of torch's product of two matrices of
+1024 x 1024 in float32, measured in turn; of an epoch, the multiplications and additions of products
+count, forward and backward.
 """
 
 from __future__ import annotations
@@ -32,6 +34,30 @@ NETWORKS = {
     "study": NetworkShape(FEATURES, 2, EXTRACTOR, LABEL_HEAD, DOMAIN_HEAD, "none"),
     "default": NetworkShape(FEATURES, 2),
 }
+
+
+def operations(shape: NetworkShape) -> float:
+    """Of a step of `dann`, for an event of the source and one of the target."""
+    head = [shape.extractor[-1]]
+    chains = [
+        [shape.inputs, *shape.extractor],
+        [*head, *shape.label_head, 1],
+        [*head, *shape.domain_head, 1],
+    ]
+    extractor, label, domain = (sum(a * b for a, b in itertools.pairwise(c)) for c in chains)
+    no_slopes = shape.inputs * shape.extractor[0]  # of the inputs
+    return 6 * (2 * extractor + label + 2 * domain) - 2 * 2 * no_slopes
+
+
+def largest_rate(size: int = 1024, rounds: int = 20) -> float:
+    """Operations a second of the processor that torch reaches in a large product."""
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    taken = []
+    for _ in range(rounds):
+        start = time.thread_time()
+        torch.mm(a, b)
+        taken.append(time.thread_time() - start)
+    return 2 * size**3 / statistics.median(taken)
 
 
 class Bench:
@@ -65,9 +91,11 @@ def compared(
     """Median rates, the median of their ratios round by round, and how far apart they end."""
     rates: dict[str, list[float]] = {"torch": [], "fused": []}
     last: dict[str, StackTrainer] = {}
+    peaks = list[float]()
     for name in ["fused", *(name for _ in range(rounds) for name in rates)]:  # one to compile
         rate, last[name] = bench.train(name, shape, members, batch)
         rates[name].append(rate)
+        peaks.append(largest_rate())
     rates["fused"].pop(0)
     one, other = (last[name].parts for name in rates)
     pairs = zip(rates["fused"], rates["torch"], strict=True)
@@ -75,6 +103,7 @@ def compared(
         "torch": statistics.median(rates["torch"]),
         "fused": statistics.median(rates["fused"]),
         "ratio": statistics.median(new / old for new, old in pairs),
+        "peak": statistics.median(rates["fused"]) * operations(shape) / statistics.median(peaks),
         "apart": max(float((one[n].value - other[n].value).detach().abs().max()) for n in one),
     }
 
@@ -89,6 +118,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    torch.set_num_threads(1)
     bench, rows = Bench(options.events), []
     for batch, members in itertools.product(options.batch, options.members):
         shape = NETWORKS[options.network]
@@ -97,7 +127,7 @@ def main() -> int:
         print(
             f"batch {batch:5d}  K = {members:2d}: torch {found['torch'] / 1e3:8.0f}, fused "
             f"{found['fused'] / 1e3:8.0f} thousand events/s ({found['ratio']:.2f}), "
-            f"apart {found['apart']:.1e}",
+            f"peak {found['peak']:.0%}, apart {found['apart']:.1e}",
             flush=True,
         )
     if options.json is not None:

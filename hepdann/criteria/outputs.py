@@ -103,12 +103,13 @@ def soft_neighbourhood(
         y = y[np.random.default_rng(seed).permutation(len(y))[:most]]
     if len(y) < 3:
         return None
-    unit = y / np.linalg.norm(y, axis=1, keepdims=True)
-    similar = unit @ unit.T / temperature
-    np.fill_diagonal(similar, -np.inf)
-    p = np.exp(similar - similar.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    return float(np.mean(-(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)))
+    unit = (y / np.linalg.norm(y, axis=1, keepdims=True)).astype(np.float32)  # twice as fast
+    similar = unit @ (unit / temperature).T
+    np.fill_diagonal(similar, -1e9)
+    similar -= similar.max(axis=1, keepdims=True)
+    grown = np.exp(similar)
+    norm = grown.sum(axis=1)
+    return float(np.mean(np.log(norm) - np.einsum("ij,ij->i", grown, similar) / norm))
 
 
 def signal_share(score: ArrayLike, weight: ArrayLike | None = None) -> Floats | None:
