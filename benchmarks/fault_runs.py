@@ -21,7 +21,7 @@ import h5py
 import rich.table  # noqa: F401
 import uproot.behaviors.RNTuple  # noqa: F401
 
-import hepdann.readers.root.local_file  # noqa: F401
+import hepdann.readers.root.opening  # noqa: F401
 import hepdann_cli.convert  # noqa: F401
 from hepdann.errors import HepdannError
 from hepdann.tensors import open_tensors

@@ -43,11 +43,14 @@ def command(output: Path, events: int, seeds: int) -> None:
     of its own, printed before it runs.
     """
     from hepdann.errors import RunError
+    from hepdann.parallel import processes_for, start_method
     from hepdann.store.paths import RunPaths
 
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise RunError("exists already", where=output, mend="remove it, or take another -o")
     started = time.perf_counter()
+    if processes_for("auto", 2, pays=True) > 1:
+        start_method()  # imports what trains and draws, while this process simulates and converts
     done = []
     for step in _steps(output, events, seeds):
         line = shlex.join(["hepdann", *step])

@@ -162,7 +162,7 @@ def _pictures(events: Events) -> tuple[list[Any], bool]:
         return tensor_pictures(tensors, domain, events.n, events.start), domain == "mc"
     if events.domain is not None:
         raise click.UsageError("--domain is of tensor files: name the file of MC or of data")
-    from hepdann.readers.images.reader import first_events
+    from hepdann.readers.rows import first_events
 
     quantity, images, columns = first_events(events.file, events.n, start=events.start)
     known = any(name.rpartition("/")[2] in ("segment", "segments") for name in columns)

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .errors import RunError
+from .errors import HepdannError, RunError
 
 LONGEST_NAME = 100  # letters of a name that a user gives to a file
 _MOST_BYTES = 240  # of the same: file systems allow 255, the ending included
@@ -202,17 +202,19 @@ def write_whole(path: str | Path, content: bytes | memoryview) -> None:
 
 
 @contextmanager
-def writing(path: str | Path, what: str = "cannot be written") -> Iterator[None]:
-    """Within it, an error of the system becomes one of the run, about a file or folder.
+def writing(
+    path: str | Path, what: str = "cannot be written", kind: type[HepdannError] = RunError
+) -> Iterator[None]:
+    """Within it, an error of the system becomes one about a file or folder, of that kind.
 
     Raises:
-        RunError: the disk is full or the folder cannot be written.
+        HepdannError: the disk is full or the folder cannot be written.
     """
     try:
         yield
     except OSError as error:
         reason = f"{what}: {error.strerror or error}"
-        raise RunError(reason, where=path, mend=mend_of(error)) from error
+        raise kind(reason, where=path, mend=mend_of(error)) from error
 
 
 def write_run_file(path: str | Path, content: bytes | memoryview) -> None:

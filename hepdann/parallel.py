@@ -8,8 +8,8 @@ of :mod:`concurrent.futures` are common to all workers: one that is killed while
 leaves the others waiting for ever, nobody learns which one it was, and the others are ended by a
 signal where they should write a checkpoint.
 
-On Linux the workers are copies of a server process that has imported torch once, with one thread
-and nothing running. Elsewhere, where libraries do not survive a fork, each imports it anew.
+On Linux the workers are copies of a server process that has imported what they need once, with one
+thread and nothing running. Elsewhere, where libraries do not survive a fork, each imports it anew.
 
 Signals are for the process that started the workers: these ignore them, stop when they are asked
 to, and end at once when the other process is gone.
@@ -24,7 +24,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,7 +39,8 @@ from .errors import HepdannError, RunError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 _THREADS = [f"{n}_NUM_THREADS" for n in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")]
-_PRELOADED = ["hepdann.runs.stacks.work", "hepdann.plotting.run", "mplhep"]
+TRAINING = ("hepdann.runs.stacks.work", "sklearn.ensemble")  # modules that workers begin with
+DRAWING = ("hepdann.plotting.run", "mplhep")
 _STOP = "stop"
 _ASK = 0.2  # seconds between two questions whether to stop
 _GRACE = 5.0  # seconds that a process has to end in
@@ -156,6 +157,7 @@ class Executor:
         report: given the key of a task and what it reports.
         stop: asked again and again whether to stop them all.
         resume_hint: how to go on where a worker has died.
+        modules: that the tasks need, of the first tasks of this process.
         stopping: whether it was stopped; tasks that had not begun are left undone then.
     """
 
@@ -163,6 +165,7 @@ class Executor:
     report: Callable[[Any, Any], None] = _nothing
     stop: Callable[[], bool] = lambda: False
     resume_hint: str = ""
+    modules: Sequence[str] = TRAINING
     stopping: bool = False
     _waiting: dict[Hashable, tuple[Task, Hashable]] = field(default_factory=dict)
     _crowd: list[_Worker] = field(default_factory=list)
@@ -282,7 +285,7 @@ class Executor:
         return min(groups, key=lambda k: (groups[k] != worker.group, groups[k] in busy))
 
     def _started(self) -> _Worker:
-        context = start_method()
+        context = start_method(self.modules)
         with _signals_wait():
             parent_end, child_end = context.Pipe()
             process = context.Process(target=_work, args=(child_end,), daemon=True)
@@ -347,12 +350,15 @@ def _failure(word: str, content: Any) -> Exception:
     return RuntimeError(f"in a worker process:\n{content}")
 
 
-def start_method() -> ForkServerContext | SpawnContext:
-    """How processes start; never as a copy of this one, whose threads and locks are at work."""
+def start_method(modules: Sequence[str] = TRAINING + DRAWING) -> ForkServerContext | SpawnContext:
+    """How processes start; never as a copy of this one, whose threads and locks are at work.
+
+    The server that they are copies of is started, if there is none, and imports the modules.
+    """
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context.set_forkserver_preload(list(modules))
     before = dict(os.environ)
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:

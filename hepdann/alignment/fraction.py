@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from ..stats import reweighting
 from ..stats.ranking import auc_influence
-from ..stats.reweighting import bin_edges, binned, boosted_trees, one_thread
+from ..stats.reweighting import bin_edges, binned, boosted_trees
+from ..stats.threads import one_thread, side_by_side
 from ..tensors.source_and_target import Source, Target
 from .base import common_width, drawn
 from .registry import get
@@ -155,8 +156,9 @@ def estimate_fractions(
         value, error = _solve(problem, start)
         beyond = np.abs(value - start) > _SIGMAS * error
         significant = bool(np.isfinite(error).all() and beyond.any())
-        after = problem.separation(value) if significant else np.nan
-        residual = (problem.separation(start), after)
+        judged = [start, value] if significant else [start]
+        areas = side_by_side(partial(problem.separation, one) for one in judged)
+        residual = (areas[0], areas[1] if significant else np.nan)
     drop, left = residual[0] - residual[1], residual[1] - 0.5
     explained = drop > _CLEAR or left < max(_SMALL, (1 - _EXPLAINED) * (residual[0] - 0.5))
     shift = significant and explained and drop > _DROP
@@ -224,13 +226,13 @@ class Partition:
     def of(
         cls, source: Source, size: int, bins: Floats, make: Any, generator: np.random.Generator
     ) -> Self:
-        """Halve the source and a target of some size; ``make()`` gives trees for (N, F) bins."""
+        """Halve the source and a target of some size; ``make`` fits trees to (N, F) bins."""
         halves = tuple(generator.permutation(n) % 2 for n in (len(source), size))
         trees = []
         for half in (0, 1):
             rows = halves[0] != half
             weight = np.abs(source.weight[rows]) + 1e-12
-            trees.append(make().fit(bins[rows], source.label[rows], weight))
+            trees.append(make(bins[rows], source.label[rows], weight))
         return cls(halves, trees, len(source.classes))
 
     def probabilities(self, bins: Floats, halves: NDArray[np.intp]) -> Floats:
@@ -252,7 +254,7 @@ class _Problem:
         generator = np.random.default_rng([seed, 0xF5])
         self.edges, self.fine = (bin_edges(source.features, n) for n in (_BINS, _FINE))
         bins = binned(source.features, self.fine)
-        make = partial(_trees, seed)
+        make = partial(_trees, seed=seed)
         self.partitions = [
             Partition.of(source, len(target), bins, make, generator) for _ in range(_PARTITIONS)
         ]
@@ -302,7 +304,9 @@ class _Problem:
         gram[np.diag_indices_from(gram)] += 1e-9
         fit = np.linalg.solve(gram, base.T @ (w * inside))
         psi = inside - base @ fit
-        of_target = [p.probabilities(bins, p.halves[1][rows[1]]) for p in parts]
+        of_target = side_by_side(
+            partial(p.probabilities, bins, p.halves[1][rows[1]]) for p in parts
+        )
         target_psi = self._score(of_target, fractions, c) - self._functions(x) @ fit
         return float(v @ target_psi - w @ psi)
 
@@ -314,13 +318,14 @@ class _Problem:
         """
         step = 0.05 * fractions[c] * (1 - fractions[c])
         ends = [_with(fractions, c, fractions[c] + sign * step) for sign in (-2, 2)]
-        low, high = (self.moment(end, c) for end in ends)
+        low, high = side_by_side(partial(self.moment, end, c) for end in ends)
         slope = (high - low) / (4 * step)
         generator = np.random.default_rng([self.seed, 0xF6])
-        moments, sizes = [], (len(self.source), len(self.target))
-        for _ in range(_HALVES):
-            drawn = [np.sort(generator.permutation(n)[: n // 2]) for n in sizes]
-            moments.append(self.moment(fractions, c, drawn))
+        sizes = (len(self.source), len(self.target))
+        halves = [
+            [np.sort(generator.permutation(n)[: n // 2]) for n in sizes] for _ in range(_HALVES)
+        ]
+        moments = side_by_side(partial(self.moment, fractions, c, drawn) for drawn in halves)
         return float(np.std(moments, ddof=1) / max(abs(slope), 1e-12))
 
     def separation(self, fractions: Floats) -> float:
@@ -347,8 +352,8 @@ class _Problem:
             fitted = self.kind.fit(target.take(rows[1]), source.take(rows[0]), seed=self.seed)
             x = np.concatenate([source.features, fitted.apply(target.features)])
             features = binned(x + blur, self.fine)
-            trees = _trees(self.seed)
-            trees.fit(features[fit], is_target[fit] ^ (weight[fit] < 0), np.abs(weight[fit]))
+            other = is_target[fit] ^ (weight[fit] < 0)
+            trees = _trees(features[fit], other, np.abs(weight[fit]), seed=self.seed)
             score = trees.predict_proba(features[judge])[:, 1]
             areas.append(auc_influence(score, is_target[judge], weight[judge])[0])
         return float(np.mean(areas))

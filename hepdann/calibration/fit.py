@@ -86,13 +86,14 @@ class Problem:
         self.mc_fractions = np.asarray(share / share.sum())
         self._free = [c for c in range(1, self._classes) if share[c] > 0 and not held]
 
-    def positions(self, family: Family, theta: Floats) -> Floats:
-        """Positions (P, N) of the mapped MC."""
-        return self.data.locate(figures(family.apply(self._x, theta, self._seed)))
+    def mapped(self, family: Family, theta: Floats) -> Floats:
+        """(N, F) features of the mapped MC."""
+        return figures(family.apply(self._x, theta, self._seed))
 
-    def classes(self, positions: Floats) -> Floats:
-        """Cumulative distributions (C, P, B) of the classes; 0 of one without events."""
-        return self.data.distributions(positions, self._weight, self._label, self._classes)
+    def classes(self, family: Family, theta: Floats) -> Floats:
+        """Cumulative distributions (C, P, B) of the mapped classes; 0 of one without events."""
+        mapped = self.mapped(family, theta)
+        return self.data.distributions(mapped, self._weight, self._label, self._classes)
 
     def fractions(self, classes: Floats) -> Floats:
         """The class fractions (C,) at which the sum of the classes is nearest to the data."""
@@ -114,7 +115,7 @@ class Problem:
 
     def distance(self, family: Family, theta: Floats) -> float:
         """Mean squared difference of the distributions at the best fractions."""
-        classes = self.classes(self.positions(family, theta))
+        classes = self.classes(family, theta)
         return float((self.residual(classes, self.fractions(classes)) ** 2).sum())
 
     def jacobian(self, family: Family, theta: Floats, fractions: Floats) -> Floats:
@@ -126,11 +127,11 @@ class Problem:
             for value in (min(theta[k] + step, high[k]), max(theta[k] - step, low[k])):
                 moved = theta.copy()
                 moved[k] = value
-                sides.append((value, self.classes(self.positions(family, moved))))
+                sides.append((value, self.classes(family, moved)))
             (up, upper), (down, lower) = sides
             slope = np.tensordot(fractions, upper - lower, 1) / (up - down)
             columns.append((slope * self.data.root).ravel())
-        inner = self.classes(self.positions(family, theta))
+        inner = self.classes(family, theta)
         return np.column_stack([*columns, self._fraction_columns(inner)])
 
     def minimum(self, family: Family, start: Floats) -> Floats:
@@ -142,7 +143,7 @@ class Problem:
             np.concatenate([b, v])
             for b, v in zip(family.bounds, (np.zeros(free), np.ones(free)), strict=True)
         )
-        first = self.fractions(self.classes(self.positions(family, start)))
+        first = self.fractions(self.classes(family, start))
         begin = np.concatenate([start, first[self._free]])
 
         def split(point: Floats) -> tuple[Floats, Floats]:
@@ -154,7 +155,7 @@ class Problem:
 
         def residual(point: Floats) -> Floats:
             theta, fractions = split(point)
-            return self.residual(self.classes(self.positions(family, theta)), fractions)
+            return self.residual(self.classes(family, theta), fractions)
 
         def jacobian(point: Floats) -> Floats:
             return self.jacobian(family, *split(point))
@@ -187,9 +188,8 @@ class Problem:
             return np.zeros((0, 0))
         operator = np.linalg.pinv(jacobian, rcond=1e-8) * self.data.root.ravel()
         operator = operator.reshape(-1, *self.data.cdf.shape)
-        total = spread(self.data.response(operator, self.data.positions), self.data.weight)
-        positions = self.positions(family, theta)
-        response = self.data.response(operator, positions)
+        total = spread(self.data.response(operator, self.data.features), self.data.weight)
+        response = self.data.response(operator, self.mapped(family, theta))
         parts = np.zeros((len(operator), len(self._ids)))
         for number, fraction in enumerate(fractions):
             rows = np.flatnonzero(self._label == number)
@@ -302,7 +302,7 @@ def fit_from(problem: Problem, family: Family, start: Floats) -> FamilyFit:
     distance = problem.distance(family, theta)
     if distance < reached:
         best, reached = theta, distance
-    fractions = problem.fractions(problem.classes(problem.positions(family, best)))
+    fractions = problem.fractions(problem.classes(family, best))
     covariance = problem.covariance(family, best, fractions)
     k = len(best)
     if np.isfinite(family.prior[1]).any():

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment.base import drawn
+from ..compiled import function
+from ..stats.threads import one_thread
 from ..tensors import Source, Target
 from .fit import finite, leading_variation
 from .free import FreeMap
@@ -83,7 +85,7 @@ def fit_free(
     noise = 1 / min(len(search.x), len(search.y))
     levels = [(first.tightened(s), search.tightened(s)) for s in _TIGHT]
     whole = problem(_MOST, directions)
-    with ThreadPoolExecutor(len(levels)) as pool:
+    with one_thread(), ThreadPoolExecutor(len(levels)) as pool:
 
         def followed(mixing: Floats) -> list[End]:
             starts = _starts(first, mixing, generator)[0]
@@ -181,30 +183,41 @@ def _maps_of(
     solve = np.linalg.inv(basis.T @ basis + pull) @ basis.T
     wave = np.cos(np.pi * np.outer(problem.u[ours, j], np.arange(_WAVES))) * unit**0.5
     width = 1.0 / np.maximum(1, np.arange(_WAVES))
-    reached: list[tuple[float, Floats]] = []
-    for start in range(starts):
-        # the first two lead to the maps that only rise and only fall
-        size = (start // 2) / (starts // 2)
-        moved = (-1) ** start * x + size * (wave @ (generator.standard_normal(_WAVES) * width))
-        before = np.zeros(k)
-        for _ in range(_TURNS):
-            matched = np.empty(n)
-            matched[np.argsort(moved)] = y
-            theta = solve @ (matched - x)
-            moved = x + basis @ theta
-            if np.abs(theta - before).max() < _STILL:
-                break
-            before = theta
-        bent = unit * float(np.sum((second @ theta) ** 2))
-        reached.append((float(np.mean((np.sort(moved) - y) ** 2)) + _BENT * bent, theta))
-    kept = [reached[0][1], reached[1][1]]
-    for _, theta in sorted(reached, key=lambda r: r[0]):
+    # the first two lead to the maps that only rise and only fall
+    size = np.arange(starts)[:, None] // 2 / (starts // 2)
+    random = generator.standard_normal((starts, _WAVES)) * width
+    moved = np.where(np.arange(starts)[:, None] % 2, -x, x) + size * (random @ wave.T)
+    thetas, turning = np.zeros((starts, k)), np.arange(starts)
+    for _ in range(_TURNS):
+        theta = (_matched(moved[turning], y) - x) @ solve.T
+        moved[turning] = x + theta @ basis.T
+        still = np.abs(theta - thetas[turning]).max(axis=1) < _STILL
+        thetas[turning] = theta
+        turning = turning[~still]
+        if not len(turning):
+            break
+    bent = unit * np.sum((thetas @ second.T) ** 2, axis=1)
+    left = np.mean((np.sort(moved) - y) ** 2, axis=1) + _BENT * bent
+    kept = [thetas[0], thetas[1]]
+    for theta in thetas[np.argsort(left)]:
         values = basis @ theta
         if len(kept) < _KEPT and all(
             np.mean((values - basis @ other) ** 2) > _APART * y.var() for other in kept
         ):
             kept.append(theta)
     return kept
+
+
+def _matched(values: Floats, y: Floats) -> Floats:
+    """Of each row of values (S, n), as many sorted ones at their ranks."""
+    matched = np.empty_like(values)
+    compute = function("match", np.float64, int, int, np.float64, np.float64)
+    if compute is not None:
+        # cells are finer than a thousandth of the width, where most events are
+        compute((values - y.mean()) / max(y.std(), 1e-12), *values.shape, y, matched)
+        return matched
+    np.put_along_axis(matched, np.argsort(values), y[None], axis=1)
+    return matched
 
 
 def _alike(weight: Floats, n: int, generator: np.random.Generator) -> NDArray[np.intp]:

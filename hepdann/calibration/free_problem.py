@@ -28,13 +28,13 @@ class Place:
 
     Attributes:
         before: (N, F) the mixing.
-        positions: (P, N) in the distributions.
+        mapped: (N, F) behind it.
         left: (P * B,) weighted differences of the distributions.
         pulled: residuals that draw toward the identity.
     """
 
     before: Floats
-    positions: Floats
+    mapped: Floats
     left: Floats
     pulled: Floats
 
@@ -84,6 +84,8 @@ class FreeProblem:
         weight = np.asarray(mc.weight, dtype=np.float64)
         self.weight = weight / weight.sum()
         self.basis = basis.reshape(len(x), f * k)  # of all features, side by side
+        moves = np.concatenate([self.basis, self.noise], axis=1)
+        self._moves = (moves * self.weight[:, None]).astype(np.float32)
         self.shape = f, k
         self.identity = identity.flat()
         fixed = identity.scale == 0
@@ -124,11 +126,10 @@ class FreeProblem:
         blocks = np.zeros((f, k, f))
         blocks[np.arange(f), :, np.arange(f)] = theta
         h = self.x + self.basis @ blocks.reshape(f * k, f) + smear * self.noise
-        data = self.data
-        positions = data.locate(h @ mixing.T)
-        apart = data.distribution(positions, self.weight) - data.cdf
+        data, mapped = self.data, h @ mixing.T
+        apart = data.distributions(mapped, self.weight)[0] - data.cdf
         pulled = self.penalty @ (point - self.identity)
-        return Place(h, positions, (apart * data.root).ravel(), pulled)
+        return Place(h, mapped, (apart * data.root).ravel(), pulled)
 
     def columns(self, features: Sequence[int]) -> NDArray[np.intp]:
         """Places of the parameters of some features: coefficients, smearing, column of A."""
@@ -143,22 +144,25 @@ class FreeProblem:
     ) -> Floats:
         """(P * B, parameters) derivatives by what :meth:`columns` gives, in this order."""
         place = place or self.at(point)
-        _, _, mixing = self.split(point)
         data, at, k = self.data, list(features), self.shape[1]
-        m = len(at)
         # what each parameter moves, by how much in the one event and the other
-        own = (np.asarray(at)[:, None] * k + np.arange(k)).ravel()
-        moves = np.concatenate([self.basis[:, own], self.noise[:, at], place.before[:, at]], axis=1)
-        sums = data.moved(place.positions, self.weight, moves)
-        p, b = sums.shape[:2]
-        through = (mixing.T @ data.directions)[at].T  # (P, m): of h_j along each direction
-        per_theta = sums[..., : m * k].reshape(p, b, m, k) * through[:, None, :, None]
-        per_smear = sums[..., m * k : m * k + m] * through[:, None, :]
-        per_mixing = data.directions.T[:, None, :, None] * sums[..., None, m * k + m :]
-        whole = np.concatenate(
-            [per_theta.reshape(p, b, -1), per_smear, per_mixing.reshape(p, b, -1)], axis=2
-        )
-        return np.asarray((whole * data.root[..., None]).reshape(p * b, -1))
+        own = [
+            *(np.asarray(at)[:, None] * k + np.arange(k)).flat,
+            *self.basis.shape[1] + np.asarray(at),
+        ]
+        ends = len(own), len(own) + len(at)
+        moves = np.zeros((len(self.x), -(-ends[1] // 8) * 8), np.float32)
+        moves[:, : ends[0]] = self._moves[:, own]
+        moves[:, slice(*ends)] = place.before[:, at] * self.weight[:, None]
+        sums = data.moved(place.mapped, moves)[..., : ends[1]]
+        through = (self.split(point)[2].T @ data.directions)[at].T  # (P, m): of h_j along each
+        through = np.concatenate([np.repeat(through, k, axis=1), through], axis=1)
+        alone, (p, b) = ends[0], sums.shape[:2]
+        whole = np.empty((p, b, alone + len(data.directions) * len(at)))
+        np.multiply(sums[..., :alone], through[:, None], out=whole[..., :alone])
+        mixing = data.directions.T[:, None, :, None] * sums[..., None, alone:]
+        whole[..., alone:] = mixing.reshape(p, b, -1)
+        return whole.reshape(p * b, -1)
 
     def covariance(self, point: Floats) -> Floats:
         """Covariance of all parameters, 0 of those that are fixed: see :class:`.fit.Problem`."""
@@ -169,8 +173,8 @@ class FreeProblem:
         operator = np.linalg.solve(j.T @ j + pull.T @ pull, j.T) * self.data.root.ravel()
         operator = operator.reshape(-1, *self.data.cdf.shape)
         data, weight = self.data, self.weight
-        inner = spread(data.response(operator, data.positions), data.weight)
-        inner += spread(data.response(operator, self.at(point).positions), weight)
+        inner = spread(data.response(operator, data.features), data.weight)
+        inner += spread(data.response(operator, self.at(point).mapped), weight)
         whole = np.zeros((len(point), len(point)))
         whole[np.ix_(at, at)] = inner
         return whole

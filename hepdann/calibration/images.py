@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .. import shifts
 from ..errors import ConfigError, HepdannError
-from ..shifts.images import shift_images
+from ..shifts.maps import shift_images
 from ..tensors import EventBlocks, Source, Tensors, image_figures, read_images
 from .families import Family, Parameter
 

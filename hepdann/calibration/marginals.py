@@ -13,6 +13,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compiled import function
 from ..errors import HepdannError
 
 Floats = NDArray[np.float64]
@@ -39,7 +40,8 @@ class Marginals:
         directions: (F, P), in units of the data's standard deviations.
         cdf: (P, B) of the data at the knots.
         root: (P, B) square root of the weight of each difference; 0 behind the last knot.
-        positions: (P, N) of the data's events.
+        features: of the data.
+        weight: likewise.
 
     Raises:
         HepdannError: too few events.
@@ -78,44 +80,45 @@ class Marginals:
         places = [_knots(x / step, knots) for x, step in zip(along, self._step, strict=True)]
         self._count = max(map(len, places))
         self._tables(places)
-        self.positions = self.locate(features)
-        self.weight = weight
-        self.cdf = self.distribution(self.positions, weight)
+        self.features, self.weight = features, weight
+        self.cdf = self.distributions(features, weight)[0]
         used = np.array([np.arange(self._count) < len(k) - 1 for k in places])
         variance = self.cdf * (1 - self.cdf) + _TAIL
         self.root = np.where(used, variance**-0.5, 0.0) / used.sum() ** 0.5
+        self._fall = np.zeros((*self.root.shape, 1), np.float32)
+        for row, k, step, root in zip(self._fall, places, self._step, self.root, strict=True):
+            row[: len(k) - 1, 0] = -root[: len(k) - 1] / (np.diff(k) * step)
 
     def _tables(self, places: list[NDArray[np.intp]]) -> None:
         """The line that gives the positions in each step of each direction: knots lie on steps."""
-        lengths = [int(k[-1] - k[0]) + 1 for k in places]
-        self._low = np.array([k[0] for k in places], dtype=np.float64)[:, None]
-        self._last = np.array(lengths, dtype=np.float64)[:, None] - 1
-        self._first = np.cumsum([0, *lengths[:-1]])[:, None]
-        slope, start = [], []
+        lengths = np.array([k[-1] - k[0] + 1 for k in places])
+        self._ends = np.array([[k[0], k[-1] - k[0]] for k in places], dtype=np.float64)
+        self._first = np.cumsum(lengths) - lengths
+        lines: list[Floats] = []
         for k in places:
             rise = 1.0 / np.diff(k)
             knot = np.repeat(np.arange(len(rise)), np.diff(k))
-            slope.append([*rise[knot], 0.0])
-            start.append([*(knot - (k[knot] - k[0]) * rise[knot]), len(rise)])
-        self._slope, self._start = np.concatenate(slope), np.concatenate(start)
-        self._rise = np.zeros((len(places), self._count))
-        for row, k, step in zip(self._rise, places, self._step, strict=True):
-            row[: len(k) - 1] = 1.0 / (np.diff(k) * step)
-        self._row = np.arange(len(places))[:, None] * self._count
+            start = knot - (k[knot] - k[0]) * rise[knot]
+            lines += [np.stack([rise[knot], start], axis=1), np.array([[0.0, len(rise)]])]
+        self._lines = np.concatenate(lines)
 
-    def locate(self, features: Floats) -> Floats:
-        """Positions (P, n) of events between the knots, in units of knots."""
-        return self._located(self.directions.T @ features.T, slice(None))
+    def distributions(
+        self,
+        features: Floats,
+        weight: Floats,
+        label: NDArray[np.integer] | None = None,
+        classes: int = 1,
+    ) -> Floats:
+        """Cumulative distributions (C, P, B) of each class; 0 of one without events.
 
-    def _located(self, along: Floats, rows: slice) -> Floats:
-        along = along / self._step[rows, None]
-        along -= self._low[rows]
-        np.clip(along, 0.0, self._last[rows], out=along)
-        cell = along.astype(np.intp)
-        cell += self._first[rows]
-        along *= self._slope.take(cell)
-        along += self._start.take(cell)
-        return along
+        Args:
+            features: (n, F) of the events.
+            weight: (n,) of either sign.
+            label: (n,) class; ``None`` of a single one.
+            classes: their number C.
+        """
+        along, rows = self._along(features)
+        return _cumulative(self._sums(along, rows, weight, label, classes)[0])
 
     def apart(self, row: int, along: Floats, weight: Floats) -> Floats:
         """Distances (m,) of m samples from the data in one direction.
@@ -125,81 +128,104 @@ class Marginals:
             along: (m, n) events of each sample along it.
             weight: (n,) of the events.
         """
-        rows = slice(row, row + 1)
-        f = self.distribution(self._located(along, rows), weight)
+        rows = np.full(len(along), row)
+        (f,) = _cumulative(self._sums(along / self._step[row], rows, weight)[0])
         return np.asarray((((f - self.cdf[row]) * self.root[row]) ** 2).sum(axis=1))
 
-    def distribution(self, positions: Floats, weight: Floats) -> Floats:
-        """Cumulative distribution (P, B) at the knots of events at these positions."""
-        return np.asarray(self.distributions(positions, weight, None, 1)[0])
-
-    def distributions(
-        self, positions: Floats, weight: Floats, label: NDArray[np.integer] | None, classes: int
-    ) -> Floats:
-        """Cumulative distributions (C, P, B) of each class; 0 of one without events.
+    def moved(self, features: Floats, columns: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Derivatives (P, B, K) of weighted differences, where events move along each direction.
 
         Args:
-            positions: (P, n) of the events.
-            weight: (n,) of either sign.
-            label: (n,) class; ``None`` of a single one.
-            classes: their number C.
+            features: (n, F) of the events.
+            columns: (n, K) how far each of K parameters moves an event along any direction, times
+                its share of the weights; K is a multiple of 8.
         """
-        shape = (classes, len(positions), self._count)
-        below = positions.astype(np.intp)
-        share = positions - below
-        share *= weight
-        below += np.arange(shape[1])[:, None] * self._count
-        if label is not None:
-            below += label * (shape[1] * self._count)
-        flat, size = below.ravel(), classes * shape[1] * self._count
-        mass = np.bincount(flat, np.broadcast_to(weight, below.shape).ravel(), size)
-        # an event between two knots counts in part at the one, and wholly from the other on
-        total = mass.reshape(shape).cumsum(axis=2)
-        total -= np.bincount(flat, share.ravel(), size).reshape(shape)
-        whole = total[..., -1:]
-        return np.asarray(np.divide(total, whole, np.zeros_like(total), where=whole > 0))
+        along, rows = self._along(features)
+        sums = self._sums(along, rows, np.zeros(len(features)), columns=columns)[1]
+        sums *= self._fall
+        return sums
 
-    def moved(self, positions: Floats, weight: Floats, columns: Floats) -> Floats:
-        """Derivatives (P, B, K) of the distributions, where events move along each direction.
+    def _along(self, features: Floats) -> tuple[Floats, NDArray[np.intp]]:
+        """(P, n) events along each direction, in steps, and the rows of the directions."""
+        along = (self.directions.T / self._step[:, None]) @ features.T
+        return along, np.arange(len(along))
 
-        Args:
-            positions: (P, n) of the events.
-            weight: (n,) whose sum is 1.
-            columns: (n, K) how far each of K parameters moves an event along any direction.
-        """
+    def _located(self, along: Floats, rows: NDArray[np.intp]) -> Floats:
+        """Positions between the knots of (R, n) events along directions, in units of knots."""
+        low, last = self._ends[rows].T[..., None]
+        step = np.clip(along - low, 0.0, last)
+        slope, start = self._lines[step.astype(np.intp) + self._first[rows, None]].T
+        return np.asarray(slope.T * step + start.T)
+
+    def _sums(
+        self,
+        along: Floats,
+        rows: NDArray[np.intp],
+        weight: Floats,
+        label: NDArray[np.integer] | None = None,
+        classes: int = 1,
+        columns: NDArray[np.float32] | None = None,
+    ) -> tuple[Floats, NDArray[np.float32]]:
+        """What ``marginals.c`` sums up of (R, n) events along directions, in steps."""
+        label = np.zeros(len(weight), np.int64) if label is None else label
+        columns = np.zeros((len(weight), 0), np.float32) if columns is None else columns
+        sums = np.zeros((classes, len(rows), self._count, 2))
+        moved = np.zeros((len(rows), self._count, columns.shape[1]), np.float32)
+        wide, whole, real = np.float64, np.int64, np.float32
+        types = (wide, int, int, whole, wide, whole, wide, wide, whole, int, wide, real, int, real)
+        compute = function("marginals", *types)
+        if compute is not None:
+            compute(
+                along, *along.shape, rows, self._ends, self._first, self._lines, weight,
+                label.astype(whole), self._count, sums, columns, columns.shape[1] // 8, moved,
+            )  # fmt: skip
+            return sums, moved
         from scipy.sparse import csc_array
 
-        p, n = positions.shape
+        positions = self._located(along, rows)
         below = positions.astype(np.intp)
-        rise = self._rise.take(below + self._row)  # 0 behind the last knot
-        rise[positions <= 0] = 0.0
-        below += self._row
-        ends = np.arange(0, n * p + 1, p)
-        value = (rise * -weight).T.ravel()
-        table = csc_array((value, below.T.ravel(), ends), shape=(self._rise.size, n))
-        return np.asarray(table @ columns).reshape(*self._rise.shape, -1)
+        at = below + np.arange(len(rows))[:, None] * self._count
+        flat = (at + label * (len(rows) * self._count)).ravel()
+        for n, part in enumerate((np.ones_like(positions), positions - below)):
+            sums[..., n] = np.bincount(flat, (part * weight).ravel(), sums[..., 0].size).reshape(
+                sums.shape[:-1]
+            )
+        if columns.shape[1]:
+            inside = (positions > 0).astype(np.float32).T.ravel()
+            ends = np.arange(0, inside.size + 1, len(rows))
+            table = csc_array((inside, at.T.ravel(), ends), (moved[..., 0].size, len(columns)))
+            moved += (table @ columns).reshape(moved.shape)
+        return sums, moved
 
-    def response(self, operator: Floats, positions: Floats) -> Floats:
+    def response(self, operator: Floats, features: Floats) -> Floats:
         """What each event adds to linear functions of the distribution.
 
         Args:
             operator: (K, P, B) coefficients of K functions Σ operator · F.
-            positions: (P, n) of n events.
+            features: (n, F) of the events.
 
         Returns:
             (K, n); the functions are the weighted means of these.
         """
-        below, share = _split(positions, self._count)
+        from scipy.sparse import csr_array
+
+        positions = self._located(*self._along(features)).T
+        below = np.minimum(positions.astype(np.intp), self._count - 2)
+        part = positions - below
+        below += np.arange(below.shape[1]) * self._count
+        parts, at = (np.stack(z, axis=2).ravel() for z in ((1 - part, part), (below, below + 1)))
+        table = csr_array((parts, at, np.arange(len(below) + 1) * 2 * below.shape[1]))
         # an event at a knot counts in F at that knot and all further ones
-        tail = np.cumsum(operator[:, :, ::-1], axis=2)[:, :, ::-1]
-        row = np.arange(len(positions))[:, None]
-        added = tail[:, row, below] * (1 - share) + tail[:, row, below + 1] * share
-        return np.asarray(added.sum(axis=1))
+        tail = np.cumsum(operator[:, :, ::-1], axis=2)[:, :, ::-1].reshape(len(operator), -1)
+        return np.asarray((table @ tail.T[: table.shape[1]]).T)
 
 
-def _split(positions: Floats, count: int) -> tuple[NDArray[np.intp], Floats]:
-    below = np.minimum(positions.astype(np.intp), count - 2)
-    return below, positions - below
+def _cumulative(sums: Floats) -> Floats:
+    """(..., B) at each knot, of what is summed between them."""
+    # an event between two knots counts in part at the one, and wholly from the other on
+    total = sums[..., 0].cumsum(axis=-1) - sums[..., 1]
+    whole = total[..., -1:]
+    return np.asarray(np.divide(total, whole, np.zeros_like(total), where=whole > 0))
 
 
 def _knots(x: Floats, count: int) -> NDArray[np.intp]:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from ..alignment.base import drawn
 from ..alignment.fraction import Partition
 from ..stats.granularity import common_granularity
-from ..stats.reweighting import bin_edges, binned, boosted_trees, one_thread
+from ..stats.reweighting import bin_edges, binned, boosted_trees
+from ..stats.threads import one_thread
 from ..stats.two_sample import SIGNIFICANT
 from ..tensors import Source, Target
 from .fit import centred, of_events
@@ -82,7 +83,7 @@ def mixture_of(mapped: Source, mc: Source, target: Target, *, held: bool, seed: 
     pairs = [common_granularity(side.features, target.features, generator)[:2] for side in sides]
     edges = bin_edges(pairs[0][0], _FINE)
     bins = [[binned(table, edges) for table in pair] for pair in pairs]
-    make = partial(boosted_trees, seed, iterations=50, learning_rate=0.12, smallest=40)
+    make = partial(boosted_trees, seed=seed, iterations=50, learning_rate=0.12, smallest=40)
     with one_thread():
         trees = Partition.of(sides[0], len(target), bins[0][0], make, generator)
         scores = [

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,7 +173,10 @@ def init_config(
         ReadError: a file cannot be read, or has no such tree.
         ConfigError: the files have no input in common.
     """
-    from ..readers.images.plan import has_images
+    import jinja2
+
+    from ..readers.planning.columns import event_id_branches, looks_like, present_everywhere
+    from ..readers.planning.images import has_images
     from ..readers.planning.input_samples import gather
     from ..readers.planning.plan import make_plan
 
@@ -188,38 +192,44 @@ def init_config(
         )
     label, doubt = _label(inputs, config)
     plan = make_plan(inputs, config, label)
-    inspection = _Inspection(mc, data, inputs, plan, doubt, *_values(inputs, plan))
-    sections = (
-        _head(inspection),
-        _samples(inspection),
-        _convert(inspection),
-        ["train:", *_defaults(TrainConfig)],
-        ["plots:", *_defaults(PlotConfig)],
+    features, others = _values(inputs, plan)
+    ids = {event_id_branches(present_everywhere(entry.files)) for entry in inputs}
+
+    def candidates(kind: str) -> list[tuple[str, str]]:
+        """Branches that may be a label, or a weight."""
+        names = [name for name in others if looks_like(name) == kind and name != plan.label]
+        return [(scalar(name), str(others[name])) for name in names]
+
+    environment = jinja2.Environment(  # noqa: S701 (a text, no page)
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    return "\n".join("".join(f"{line}\n" for line in lines) for lines in sections)
-
-
-@dataclass(frozen=True)
-class _Inspection:
-    """Result of the pre-scan and of reading the first events.
-
-    Attributes:
-        mc: files as the user wrote them.
-        data: likewise.
-        inputs: the two samples.
-        plan: what zero-config does with them.
-        doubt: why the label is not clear, empty if it is.
-        features: values of each input.
-        others: values of the label and of branches that look like labels or weights, in MC.
-    """
-
-    mc: Sequence[str]
-    data: Sequence[str]
-    inputs: Sequence[Input]
-    plan: Plan
-    doubt: str
-    features: Mapping[str, Survey]
-    others: Mapping[str, Survey]
+    environment.filters |= {
+        "scalar": scalar, "listed": _listed, "number": _number,
+        "one_line": lambda text: " ".join(text.split()),
+    }  # fmt: skip
+    text = Path(__file__).with_name("init.yaml.j2").read_text(encoding="utf-8")
+    return environment.from_string(text).render(
+        version=__version__,
+        mc=mc,
+        data=data,
+        files=[file for entry in inputs for file in entry.files],
+        others=_not_read,
+        line=_line,
+        candidates=candidates,
+        label=plan.label,
+        doubt=textwrap.indent(textwrap.fill(doubt, 90), "  # "),
+        others_of=others,
+        features=features,
+        left_out=plan.left_out,
+        outputs=[name for name in features if _OUTPUT.search(name)],
+        constant=[name for name, values in features.items() if values.constant],
+        event_id=ids.pop() if len(ids) == 1 else (),
+        train=_defaults(TrainConfig),
+        plots=_defaults(PlotConfig),
+    )
 
 
 def _label(inputs: Sequence[Input], config: Config) -> tuple[str | None, str]:
@@ -233,6 +243,7 @@ def _label(inputs: Sequence[Input], config: Config) -> tuple[str | None, str]:
 
 
 def _values(inputs: Sequence[Input], plan: Plan) -> tuple[dict[str, Survey], dict[str, Survey]]:
+    """Of each input; and in MC of the label and of what looks like a label or a weight."""
     from ..readers.planning.columns import looks_like, present_everywhere
 
     files = [file for entry in inputs for file in entry.files]
@@ -246,10 +257,10 @@ def _values(inputs: Sequence[Input], plan: Plan) -> tuple[dict[str, Survey], dic
     return survey(files, features), survey(simulated, others)
 
 
-def _line(text: str, comment: str = "") -> str:
+def _line(text: str, comment: object = "") -> str:
     """YAML and its comment, in the comment column and on lines of its own where it is long."""
     room = max(_WIDTH - max(len(text), _COLUMN) - 4, 30)
-    first, *more = textwrap.wrap(comment, room) or [""]  # this also mends line breaks in names
+    first, *more = textwrap.wrap(str(comment), room) or [""]  # this mends line breaks in names
     lines = [f"{text:<{_COLUMN}}  # {first}" if first else text]
     return "\n".join([*lines, *(f"{'':<{_COLUMN}}  # {part}" for part in more)])
 
@@ -258,121 +269,16 @@ def _listed(values: Iterable[str]) -> str:
     return f"[{', '.join(scalar(value) for value in values)}]"
 
 
-def _head(inspection: _Inspection) -> list[str]:
-    lines = [
-        f"# A start, written by `hepdann config init` (hepdann {__version__}), to be edited.",
-        "#",
-        "#   hepdann config check FILE.yaml",
-        "#   hepdann convert --config FILE.yaml -o tensors.h5",
-        "#   hepdann train tensors.h5 --config FILE.yaml",
-        "#",
-        "# What is commented out shows its default or an example. Relative paths start at the",
-        "# current directory; ${NAME} in a path is an environment variable.",
-        "#",
-    ]
-    for entry in inspection.inputs:
-        for file in entry.files:
-            others = [f"{name} ({n})" for name, n in file.trees.items() if name != file.tree]
-            also = f"; not read: {', '.join(others)}" if others else ""
-            text = f"{file.path}: {file.kind} {file.tree}, {file.entries} entries{also}"
-            lines.append(f"# {' '.join(text.split())}")
-    return lines
+def _number(value: float) -> str:
+    return scalar(int(value) if value.is_integer() else value)  # as all sentinels in practice
 
 
-def _samples(inspection: _Inspection) -> list[str]:
-    lines = [
-        "samples:",
-        "  # Better one sample a process: each has its name in stacks and its scale. Where every",
-        "  # MC sample has a class, convert.label is not needed.",
-        _line("  - name: mc", "name of the process"),
-        _line("    role: mc", "simulation; template: background made of data"),
-        f"    files: {_listed(inspection.mc)}",
-        _line("    # class: signal", "class of every event"),
-        _line("    # scale: 1.0", "cross section x luminosity / sum of weights"),
-        _line("    # title: $Z$ + jets", "LaTeX, for legends"),
-    ]
-    if inspection.data:
-        lines += ["  - name: data", "    role: data", f"    files: {_listed(inspection.data)}"]
-    return lines
+def _not_read(file: FileScan) -> str:
+    others = [f"{name} ({n})" for name, n in file.trees.items() if name != file.tree]
+    return f"; not read: {', '.join(others)}" if others else ""
 
 
-def _convert(inspection: _Inspection) -> list[str]:
-    features = [_feature_line(name, values) for name, values in inspection.features.items()]
-    left_out = [
-        _line(f"    # - {scalar(left.name)}", left.reason) for left in inspection.plan.left_out
-    ]
-    return [
-        "convert:",
-        f"  tree: {scalar(inspection.inputs[0].files[0].tree)}",
-        *_label_lines(inspection),
-        # a weight is never assumed, so that candidates stay comments
-        *_candidates(inspection, "weight", "a weight", "weight"),
-        _line('  # cut: "(pt > 20) & (abs(eta) < 2.5)"', "selection of every sample"),
-        "  features:",
-        *features,
-        *(["    # left out:", *left_out] if left_out else []),
-        *_spectator_lines(inspection),
-        *_event_id_lines(inspection),
-        "  # split: {train: 0.7, validation: 0.15, test: 0.15, seed: 0}",
-    ]
-
-
-def _label_lines(inspection: _Inspection) -> list[str]:
-    label = inspection.plan.label
-    if label is None:
-        doubt = textwrap.wrap(inspection.doubt, 94, initial_indent="  # ", subsequent_indent="  # ")
-        return [*doubt, *_candidates(inspection, "label", "a label", '"abs(pdgid) == 5"')]
-    return [
-        _line(f"  label: {scalar(label)}", str(inspection.others.get(label, ""))),
-        _line("  # classes: [background, signal]", "names by value of the label"),
-    ]
-
-
-def _candidates(inspection: _Inspection, key: str, kind: str, example: str) -> list[str]:
-    """Branches that may be what a key asks for, or an example, as comments."""
-    from ..readers.planning.columns import looks_like
-
-    names = [n for n in inspection.others if looks_like(n) == kind and n != inspection.plan.label]
-    lines = [
-        _line(f"  # {key}: {scalar(name)}", f"{inspection.others[name]}; not used unless named")
-        for name in names
-    ]
-    return lines or [_line(f"  # {key}: {example}", "a branch or an expression")]
-
-
-def _feature_line(name: str, values: Survey) -> str:
-    if values.sentinel is None:
-        return _line(f"    - {scalar(name)}", str(values))
-    whole = values.sentinel.is_integer()  # all sentinels that are seen in practice
-    missing = int(values.sentinel) if whole else values.sentinel
-    text = f"    - {{name: {scalar(name)}, missing: {scalar(missing)}}}"
-    return _line(text, f"{values}: taken as missing")
-
-
-def _spectator_lines(inspection: _Inspection) -> list[str]:
-    outputs = [name for name in inspection.features if _OUTPUT.search(name)]
-    constant = [name for name, values in inspection.features.items() if values.constant]
-    lines = [
-        "  # Kept for plots and cuts, never an input: move here what tells where an event is and",
-        "  # not what it is, and what was computed with labels.",
-    ]
-    if outputs:
-        lines.append(f"  # A classifier's output, by its name: {', '.join(map(scalar, outputs))}")
-    if constant:
-        lines.append(f"  # Always the same, of no use as input: {', '.join(map(scalar, constant))}")
-    return [*lines, "  spectators: []"]
-
-
-def _event_id_lines(inspection: _Inspection) -> list[str]:
-    from ..readers.planning.columns import event_id_branches, present_everywhere
-
-    ids = {event_id_branches(present_everywhere(entry.files)) for entry in inspection.inputs}
-    if len(ids) == 1 and (names := ids.pop()):
-        return [_line(f"  event_id: {_listed(names)}", "an event has one identity, and one split")]
-    return [_line("  # event_id: [run, lumi, event]", "without it, all scalar branches together")]
-
-
-def _defaults(model: type[BaseModel]) -> list[str]:
+def _defaults(model: type[BaseModel]) -> str:
     """Every key of a section with its default, commented out."""
     lines = []
     for name, field in model.model_fields.items():
@@ -388,4 +294,4 @@ def _defaults(model: type[BaseModel]) -> list[str]:
         else:
             text = scalar(default)
         lines.append(_line(f"  # {field.alias or name}: {text}", field.description or ""))
-    return lines
+    return "\n".join(lines)

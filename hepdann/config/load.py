@@ -13,7 +13,6 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError
 from ..inputs import regular_file
-from .checks import proposal
 from .report import (
     LARGEST,
     Lines,
@@ -22,6 +21,7 @@ from .report import (
     parse,
 )
 from .samples import ConversionConfig
+from .section import proposal
 
 if TYPE_CHECKING:
     from .models import Config

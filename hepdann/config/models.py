@@ -1,7 +1,7 @@
 """The sections ``train`` and ``scan``, and the whole configuration.
 
 A setting that is wrong by itself is refused by its type here; a combination that makes no sense
-by :mod:`hepdann.config.checks`.
+by :mod:`hepdann.config.section`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ..registry import ALIGNMENTS, CALIBRATED, METHODS, NETWORKS, SHIFTS
-from . import checks
 from .plots import PlotConfig
 from .samples import AugmentConfig, ConversionConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
@@ -24,9 +23,13 @@ from .section import (
     Text,
     Texts,
     Width,
+    check_calibrated,
     check_maps,
+    check_registered,
     check_shifts,
+    check_unique,
     names_matter,
+    refuse,
     t_text,
 )
 
@@ -61,7 +64,7 @@ class ShiftConfig(Section):
         for key in ("t", "quantile"):
             value, parts = getattr(self, key), len(self.name.split("+"))
             if isinstance(value, list) and len(value) != parts:
-                checks.refuse(
+                refuse(
                     f"{len(value)} values for the {parts} shifts of {self.name}",
                     key,
                     mend="give one for all, or one for each",
@@ -98,7 +101,7 @@ class ScanConfig(Section):
     @field_validator("shifts")
     @classmethod
     def _known(cls, shifts: list[str], info: ValidationInfo) -> list[str]:
-        checks.check_unique(shifts, "shift")
+        check_unique(shifts, "shift")
         for name in shifts:
             check_shifts(name, info)
         return shifts
@@ -106,7 +109,7 @@ class ScanConfig(Section):
     @field_validator("t", "lambda_")
     @classmethod
     def _once(cls, values: list[float]) -> list[float]:
-        checks.check_unique([f"{value:g}" for value in values], "value")
+        check_unique([f"{value:g}" for value in values], "value")
         return values
 
 
@@ -313,15 +316,15 @@ class TrainConfig(Section):
     @field_validator("methods")
     @classmethod
     def _known(cls, methods: list[str], info: ValidationInfo) -> list[str]:
-        checks.check_unique(methods, "method")
+        check_unique(methods, "method")
         for name in methods if names_matter(info) else ():
             *maps, method = name.split("+")
-            checks.check_registered(method, METHODS)
+            check_registered(method, METHODS)
             if maps and maps[0] in CALIBRATED:
-                checks.check_calibrated(name)
+                check_calibrated(name)
                 continue
             for part in maps:
-                checks.check_registered(part, ALIGNMENTS)
+                check_registered(part, ALIGNMENTS)
         return methods
 
 

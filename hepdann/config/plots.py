@@ -16,23 +16,33 @@ from pydantic import (
 )
 
 from ..outputs import LONGEST_NAME, name_fault
-from . import checks
-from .section import FIGURE_SIZES, STYLES, Integer, Number, Section, Text, Texts
+from .section import (
+    FIGURE_SIZES,
+    STYLES,
+    Integer,
+    Number,
+    Section,
+    Text,
+    Texts,
+    check_known,
+    check_unique,
+    refuse,
+)
 
 _MOST_BINS = 10_000
 
 
 def _pair(value: list[float]) -> list[float]:
     if len(value) != 2 or not value[0] < value[1]:
-        checks.refuse("expected two numbers, the smaller one first", mend="write [0, 100]")
+        refuse("expected two numbers, the smaller one first", mend="write [0, 100]")
     return value
 
 
 def _rising(value: list[float] | int) -> list[float] | int:
     if isinstance(value, list) and len(value) > _MOST_BINS + 1:
-        checks.refuse(f"must be at most {_MOST_BINS + 1} edges", mend="take fewer bins")
+        refuse(f"must be at most {_MOST_BINS + 1} edges", mend="take fewer bins")
     if isinstance(value, list) and any(not a < b for a, b in pairwise(value)):
-        checks.refuse("bin edges must rise", mend="or give the number of bins")
+        refuse("bin edges must rise", mend="or give the number of bins")
     return value
 
 
@@ -42,7 +52,7 @@ Interval = Annotated[list[Number], Field(min_length=2), AfterValidator(_pair)]
 def _file_name(value: str) -> str:
     fault = name_fault(value)
     if fault is not None:
-        checks.refuse(f"the name of a figure {fault}", mend="write a name without its folder")
+        refuse(f"the name of a figure {fault}", mend="write a name without its folder")
     return value
 
 
@@ -173,7 +183,7 @@ _KINDS = {
 
 def _known_kind(value: Any) -> Any:
     if isinstance(value, dict) and isinstance(value.get("kind"), str):
-        checks.check_known(value["kind"], tuple(_KINDS), "kind of figure", "kind")
+        check_known(value["kind"], tuple(_KINDS), "kind of figure", "kind")
     return value
 
 
@@ -228,17 +238,17 @@ class PlotConfig(Section):
     @field_validator("style")
     @classmethod
     def _known(cls, style: str) -> str:
-        checks.check_known(style, STYLES, "style")
+        check_known(style, STYLES, "style")
         return style
 
     @field_validator("size")
     @classmethod
     def _known_size(cls, size: str) -> str:
-        checks.check_known(size, FIGURE_SIZES, "size")
+        check_known(size, FIGURE_SIZES, "size")
         return size
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         named = [f.name for f in self.figures or [] if not isinstance(f, str) and f.name]
-        checks.check_unique(named, "figure", "figures")
+        check_unique(named, "figure", "figures")
         return self

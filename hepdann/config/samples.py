@@ -15,8 +15,22 @@ from pydantic import (
     model_validator,
 )
 
-from . import checks
-from .section import Integer, Number, Section, Text, Texts, Width, long_form
+from .section import (
+    Integer,
+    Number,
+    Section,
+    Text,
+    Texts,
+    Width,
+    check_classes,
+    check_features,
+    check_roles,
+    check_split,
+    check_unique,
+    long_form,
+    refuse,
+    with_label,
+)
 
 Side = Annotated[Integer, Field(ge=1, le=1024)]
 
@@ -32,7 +46,7 @@ class TransformConfig(Section):
     @classmethod
     def _ordered(cls, clip: tuple[float, float] | None) -> tuple[float, float] | None:
         if clip is not None and clip[0] >= clip[1]:
-            checks.refuse(f"clips at {clip[0]:g} and {clip[1]:g}", mend="the smaller one first")
+            refuse(f"clips at {clip[0]:g} and {clip[1]:g}", mend="the smaller one first")
         return clip
 
 
@@ -67,7 +81,7 @@ class ImagesConfig(Section):
     @field_validator("channels")
     @classmethod
     def _once(cls, channels: list[str] | None) -> list[str] | None:
-        checks.check_unique(channels or [], "channel")
+        check_unique(channels or [], "channel")
         return channels
 
 
@@ -146,7 +160,7 @@ class ObjectsConfig(Section):
     @classmethod
     def _once(cls, features: list[ObjectFeature] | None) -> list[ObjectFeature] | None:
         names = (one if isinstance(one, str) else one.name for one in features or [])
-        checks.check_unique(names, "feature")
+        check_unique(names, "feature")
         return features
 
     @property
@@ -168,8 +182,8 @@ def _product(value: Any) -> Any:
     if expression.names:
         name = expression.names[0]
         mend = f"write {name} as a number; a counter of the files is named by sumw"
-        checks.refuse(f"{value!r} names {name!r}, and there are only numbers", mend=mend)
-    return float(expression.evaluate(lambda name: checks.refuse(name), 1)[0])
+        refuse(f"{value!r} names {name!r}, and there are only numbers", mend=mend)
+    return float(expression.evaluate(lambda name: refuse(name), 1)[0])
 
 
 Product = Annotated[Number, BeforeValidator(_product, json_schema_input_type=Number | Text)]
@@ -227,13 +241,13 @@ class SplitConfig(Section):
 
     @model_validator(mode="after")
     def _sum(self) -> Self:
-        checks.check_split(self)
+        check_split(self)
         return self
 
 
 def _rising(edges: list[float]) -> list[float]:
     if any(low >= high for low, high in pairwise(edges)):
-        checks.refuse("edges must rise")
+        refuse("edges must rise")
     return edges
 
 
@@ -272,7 +286,7 @@ class VariationConfig(Section):
     @model_validator(mode="after")
     def _some(self) -> Self:
         if self.tree is None and not self.features:
-            checks.refuse("changes nothing", mend="name a tree, or features by their expressions")
+            refuse("changes nothing", mend="name a tree, or features by their expressions")
         return self
 
 
@@ -368,11 +382,11 @@ class ConvertConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _label_of_classes(cls, values: Any) -> Any:
-        return checks.with_label(values)
+        return with_label(values)
 
     @model_validator(mode="after")
     def _inputs(self) -> Self:
-        checks.check_features(self)
+        check_features(self)
         return self
 
     @property
@@ -403,6 +417,6 @@ class ConversionConfig(Section):
 
     @model_validator(mode="after")
     def _samples_and_classes(self) -> Self:
-        checks.check_roles(self.samples)
-        checks.check_classes(self)
+        check_roles(self.samples)
+        check_classes(self)
         return self

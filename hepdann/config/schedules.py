@@ -11,8 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypedDict
 
 from pydantic import Discriminator, Field, Tag, model_serializer, model_validator
 
-from .checks import refuse
-from .section import Integer, Number, Section, long_form
+from .section import Integer, Number, Section, long_form, refuse
 
 RateName = Literal["cosine", "constant", "step", "inverse", "plateau"]
 LambdaName = Literal["ganin", "constant", "linear", "adaptive"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..stats.distances import Variant, disagreement, neighbours_of
 from ..stats.figure import Floats, as_weight, mean_of
 from ..stats.ranking import losses
 from ..stats.reweighting import density_ratio
+from ..stats.threads import side_by_side
 from . import outputs
 from .outputs import dev, importance_weighted, reverse_validation
 
@@ -132,7 +134,9 @@ def tabulate(
     """
     taught = next(c for c in candidates if c.name == teacher).target
     comparison = Comparison(candidates, events, taught, seed)
-    columns = {name: criterion.values(comparison) for name, criterion in CRITERIA.items()}
+    own = side_by_side(partial(CRITERIA[name].values, comparison) for name in CRITERIA.own)
+    columns = dict(zip(CRITERIA.own, own, strict=True))
+    columns |= {n: one.values(comparison) for n, one in CRITERIA.items() if n not in columns}
     return {
         candidate.name: {name: values[row] for name, values in columns.items()}
         for row, candidate in enumerate(candidates)

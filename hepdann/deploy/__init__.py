@@ -10,14 +10,13 @@ from .templates import pyhf_workspace, write_histograms, write_workspace
 if TYPE_CHECKING:
     from .check import Agreement
     from .exporting import Exported, export
-    from .features import Input
-    from .frameworks import Framework
+    from .features import Framework, Input
 
 __all__ = [
     "Agreement", "Exported", "Framework", "Input", "export", "pyhf_workspace",
     "write_histograms", "write_workspace",
 ]  # fmt: skip
 
-_EXPORT = {"Agreement": "check", "Exported": "exporting", "Framework": "frameworks"}
+_EXPORT = {"Agreement": "check", "Exported": "exporting", "Framework": "features"}
 _EXPORT |= {"Input": "features", "export": "exporting"}
 __getattr__ = getter(__name__, _EXPORT)

@@ -24,18 +24,29 @@ from ..tensors import Tensors
 from .check import (
     Agreement,
     Events,
+    agreement_of,
     compare,
     converted_events,
+    images_graph,
+    objects_graph,
     refuse_difference,
     stored_events,
     tensors_of,
 )
 from .cpp import header
-from .features import Input, Plan, add_features, plan
-from .frameworks import OPSETS, Framework, add_outputs, add_table, gnn_config, preprocess
-from .graph import Graph
-from .images import agreement_of, images_graph, objects_graph
-from .onnx_file import onnx_model, require
+from .features import (
+    OPSETS,
+    Framework,
+    Input,
+    Plan,
+    add_features,
+    add_outputs,
+    add_table,
+    gnn_config,
+    plan,
+    preprocess,
+)
+from .graph import Graph, onnx_model, require
 from .steps import Scorer
 
 _ENDINGS = {"cpp": (".hpp", ".h", ".hh", ".hxx")}

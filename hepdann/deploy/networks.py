@@ -1,21 +1,92 @@
-"""Trained networks as nodes of a graph: the scores of one member."""
+"""Networks as nodes of a graph: perceptrons, towers of images, deep sets of objects."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from ..alignment import ObjectMap
+from ..domains import Scaling
 from ..errors import RunError
 from ..inference import Part
-from ..networks import ObjectNorm, ObjectsNetwork, ViewsNetwork
+from ..networks import DeepSet, ObjectNorm, ObjectsNetwork, ViewsNetwork
 from ..networks.perceptron import Linear, extractor_layers, head_layers
 from ..networks.registry import CopiedExtractor, Copies
+from .features import Features, add_alignment
 from .graph import Graph, Value
-from .objects import ObjectInputs, add_objects
+
+
+@dataclass(frozen=True)
+class ObjectInputs:
+    """What goes into a network of objects.
+
+    Attributes:
+        flat: (N, F) features of the event; ``None`` without any. Features where they are not
+            scaled, else values; likewise ``parts``.
+        parts: of each collection (N, most, F) features of its objects.
+        valid: of each collection (N, most, 1), whether there is an object.
+    """
+
+    flat: Any
+    parts: tuple[Any, ...]
+    valid: tuple[Value, ...]
+
+    def scaled(self, scaling: Scaling, scale: Callable[[Scaling, Features], Value]) -> ObjectInputs:
+        """The same as the network sees it, by the scaling of its rows."""
+        number = 0 if self.flat is None else self.flat.values.width
+        sizes = (1 + one.values.width for one in self.parts)
+        edges = pairwise(accumulate(sizes, initial=number))
+        parts = tuple(
+            scale(scaling.columns(start + 1, start + 1 + one.values.shape[1]), one)
+            for (start, _), one in zip(edges, self.parts, strict=True)
+        )
+        flat = self.flat and scale(scaling.columns(0, number), self.flat)
+        return replace(self, flat=flat, parts=parts)
+
+    def mapped(self, graph: Graph, one: ObjectMap) -> ObjectInputs:
+        """The same as an alignment leaves them, the objects one after the other."""
+        flat, parts = self.flat and add_alignment(graph, one.maps[0], self.flat), []
+        for number, part in enumerate(self.parts, start=1):
+            shape = part.values.shape
+            rows, back = ((-1, shape[1]), shape[1:]), ((-1, *shape), shape)
+            values, known = (_reshaped(graph, x, *rows) for x in (part.values, part.known))
+            made = add_alignment(graph, one.maps[number], Features(values, known))
+            parts.append(Features(_reshaped(graph, made.values, *back), part.known))
+        return replace(self, flat=flat, parts=tuple(parts))
+
+
+def _reshaped(graph: Graph, x: Value, sizes: Sequence[int], shape: tuple[int, ...]) -> Value:
+    return graph.add_node("Reshape", [x, graph.integers(sizes)], shape)
+
+
+def _objects(graph: Graph, network: Any, events: ObjectInputs) -> Value:
+    """The feature layer of deep sets; RunError: a part has attention."""
+    columns = [] if events.flat is None else [events.flat]
+    for part, values, valid in zip(network.parts, events.parts, events.valid, strict=True):
+        if type(part) is not DeepSet:
+            raise RunError(
+                "networks with attention cannot be exported",
+                mend="train --network deepsets, or score files with hepdann predict",
+            )
+        count = _summed(graph, graph.where(valid, 1.0, 0.0))
+        made = add_module(graph, part.last, add_module(graph, part.layers, values))
+        total = _summed(graph, graph.where(valid, made, 0.0))
+        some = graph.where(graph.binary("Greater", count, 1.0), count, 1.0)
+        log = graph.unary("Log", graph.add(count, 1.0))
+        columns += [log, graph.mul(total, part.summed), graph.div(total, some)]
+    return add_module(graph, network.trunk, graph.concat(columns))
+
+
+def _summed(graph: Graph, x: Value) -> Value:
+    """(N, F) sums over the objects of (N, most, F)."""
+    return graph.add_node("ReduceSum", [x, graph.integers([1])], x.shape[1:], keepdims=0)
+
 
 Images = tuple[Value, ...]  # (C, H, W) of each view of an event
 _SAME = (nn.Dropout, nn.Identity)  # in prediction
@@ -138,7 +209,7 @@ def add_module(graph: Graph, module: nn.Module, x: Value | Images | ObjectInputs
     if kind is ViewsNetwork and isinstance(x, tuple):
         return _views(graph, module, x)
     if kind is ObjectsNetwork and isinstance(x, ObjectInputs):
-        return add_objects(graph, module, x, add_module)
+        return _objects(graph, module, x)
     if isinstance(x, Value):
         if kind is nn.Sequential:
             for layer in module.children():

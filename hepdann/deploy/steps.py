@@ -13,12 +13,10 @@ from ..calibration.families import Chain
 from ..domains import Scaling
 from ..errors import RunError
 from ..inference import Branch, Combination, FoldMean, Step
-from .features import Features
+from .features import Features, add_alignment
+from .formulas import affine, pair, pieces, rounded
 from .graph import Graph, Value
-from .maps import add_alignment
-from .networks import Images, add_member
-from .objects import ObjectInputs
-from .precise import affine, pair, pieces, rounded
+from .networks import Images, ObjectInputs, add_member
 
 _MEND = "export for data (--domain target), and score MC with hepdann predict"
 _TINY = float(np.finfo(np.float32).eps)  # as in a mixture

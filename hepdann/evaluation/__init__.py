@@ -5,30 +5,49 @@ Target labels of pseudo-data and of simulated "data" are read in this package al
 
 from __future__ import annotations
 
-from ..stats import accuracy, auc, roc
-from ..store.scores_reader import RunScores, open_scores
-from .columns import Columns
-from .datamc import DataMC, compare_feature, data_mc, outside_bins
-from .diagnosis import Closure, Diagnosis, diagnose
-from .latent import Importance, domain_importance, permutation_importance
-from .minerva import ENERGY, EventPicture, event_pictures, tensor_pictures
-from .quick_classifier import LabelShift, QuickClassifier, ScoreEffect, label_shift, score_effect
-from .summary import summarise
-from .templates import Templates, TemplateSettings, fill_templates
-from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, truth_of, write_truth
-from .working_points import (
-    PointRow,
-    Profile,
-    WorkingPoint,
-    efficiency_profile,
-    flat_thresholds,
-    point_rows,
-    run_profile,
-    run_thresholds,
-    run_working_points,
-    threshold_at,
-    working_points,
-)
+from typing import TYPE_CHECKING
+
+from ..lazy import getter
+
+if TYPE_CHECKING:
+    from ..stats import accuracy, auc, roc
+    from ..store.scores_reader import RunScores, open_scores
+    from .columns import Columns
+    from .datamc import DataMC, compare_feature, data_mc, outside_bins
+    from .diagnosis import Closure, Diagnosis, diagnose
+    from .latent import Importance, domain_importance, permutation_importance
+    from .minerva import ENERGY, EventPicture, event_pictures, tensor_pictures
+    from .quick_classifier import (
+        LabelShift,
+        QuickClassifier,
+        ScoreEffect,
+        label_shift,
+        score_effect,
+    )
+    from .summary import summarise
+    from .templates import Templates, TemplateSettings, fill_templates
+    from .thresholds import (
+        PointRow,
+        Profile,
+        WorkingPoint,
+        efficiency_profile,
+        flat_thresholds,
+        point_rows,
+        run_profile,
+        run_thresholds,
+        run_working_points,
+        threshold_at,
+        working_points,
+    )
+    from .truth import (
+        PeekObserver,
+        Truth,
+        TruthFile,
+        open_truth,
+        oracle_source,
+        truth_of,
+        write_truth,
+    )
 
 __all__ = [
     "ENERGY", "Closure", "Columns", "DataMC", "Diagnosis", "EventPicture", "Importance",
@@ -40,3 +59,24 @@ __all__ = [
     "point_rows", "roc", "run_profile", "run_thresholds", "run_working_points", "score_effect",
     "summarise", "tensor_pictures", "threshold_at", "truth_of", "working_points", "write_truth",
 ]  # fmt: skip
+
+_HOMES = {
+    ".stats": "accuracy auc roc",
+    ".store.scores_reader": "RunScores open_scores",
+    "columns": "Columns",
+    "datamc": "DataMC compare_feature data_mc outside_bins",
+    "diagnosis": "Closure Diagnosis diagnose",
+    "latent": "Importance domain_importance permutation_importance",
+    "minerva": "ENERGY EventPicture event_pictures tensor_pictures",
+    "quick_classifier": "LabelShift QuickClassifier ScoreEffect label_shift score_effect",
+    "summary": "summarise",
+    "templates": "TemplateSettings Templates fill_templates",
+    "truth": "PeekObserver Truth TruthFile open_truth oracle_source truth_of write_truth",
+    "thresholds": "PointRow Profile WorkingPoint efficiency_profile flat_thresholds point_rows "
+    "run_profile run_thresholds run_working_points threshold_at working_points",
+    "": "curves",
+}
+
+__getattr__ = getter(
+    __name__, {name: home for home, names in _HOMES.items() for name in names.split()}
+)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..errors import HepdannError
 from ..outputs import jsonable
 from ..stats.figure import Figure
 from ..stats.ranking import prior_matched_threshold
+from ..stats.threads import side_by_side
 from ..stats.two_sample import (
     SIGNIFICANT,
     FeatureShift,
@@ -166,23 +168,34 @@ def diagnose(
     Raises:
         HepdannError: too few events for a test.
     """
-    test = two_sample(mc, target, seed=seed, max_events=max_events, permutations=permutations)
-    features = tuple(rank_features(mc, target, names, seed=seed))
-    classifier, score, labels, fractions = None, None, None, None
-    held_out = mc.take(mc.split != 0)
-    if isinstance(mc, Source) and len(set(mc.part("train").label.tolist())) > 1 and len(held_out):
-        classifier = QuickClassifier(mc.part("train"), seed)
-        score = score_effect(classifier, held_out, target)
-    first = Diagnosis(test, features, score, alignable=alignable)
+    labels, fractions = None, None
+    tests: list[Any] = side_by_side(
+        (
+            partial(
+                two_sample, mc, target, seed=seed, max_events=max_events, permutations=permutations
+            ),
+            partial(rank_features, mc, target, names, seed=seed),
+            partial(_quick_score, mc, target, seed),
+        )
+    )
+    test, features, (classifier, score) = tests
+    first = Diagnosis(test, tuple(features), score, alignable=alignable)
     if not first.shift and not first.differing:
         return first
-    if classifier is not None:
-        assert isinstance(mc, Source)
-        with suppress(HepdannError):  # too few events
-            labels = label_shift(classifier, mc, target, names, seed=seed, most=max_events)
+
+    def as_labels() -> LabelShift | None:
+        if classifier is not None:
+            assert isinstance(mc, Source)
+            with suppress(HepdannError):  # too few events
+                return label_shift(classifier, mc, target, names, seed=seed, most=max_events)
+        return None
+
     if not first.shift:
-        return replace(first, labels=labels)
-    closures = _closures(mc, target, classifier, seed, max_events)
+        return replace(first, labels=as_labels())
+    explained: list[Any] = side_by_side(
+        (as_labels, partial(_closures, mc, target, classifier, seed, max_events))
+    )
+    labels, closures = explained
     if labels is not None and labels.alone:
         value, error, mc_share = map(np.asarray, (labels.target, labels.error, labels.mc))
         residual = test.auc, labels.auc
@@ -198,6 +211,21 @@ def diagnose(
                 max_events=2 * max_events,
             )
     return replace(first, labels=labels, closures=closures, fractions=fractions)
+
+
+def _quick_score(
+    mc: Target, target: Target, seed: int
+) -> tuple[QuickClassifier | None, ScoreEffect | None]:
+    """A classifier of the training split, and its score on the rest; none without labels."""
+    held_out = mc.take(mc.split != 0)
+    if (
+        not isinstance(mc, Source)
+        or len(set(mc.part("train").label.tolist())) < 2
+        or not len(held_out)
+    ):
+        return None, None
+    classifier = QuickClassifier(mc.part("train"), seed)
+    return classifier, score_effect(classifier, held_out, target)
 
 
 def _fractions(estimate: FractionEstimate | None) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from ..samples.minerva import Geometry, geometry, settings
 from ..stats.figure import as_weight, weighted_mean
 from ..stats.ranking import predicted
 from ..tensors import Tensors
-from .working_points import Profile
+from .thresholds import Profile
 
 ENERGY = "Energy [MeV]"
 _QUANTITIES = {"energy": ENERGY, "time": "Time [ns]"}

@@ -15,9 +15,9 @@ from ..stats.reweighting import (
     binned_or_missing,
     boosted_trees,
     class_sums,
-    one_thread,
     reweighted,
 )
+from ..stats.threads import one_thread
 from ..stats.two_sample import SIGNIFICANT, combined, rank_features, smallest_p_value, two_sample
 from ..tensors import Source, Target
 
@@ -63,9 +63,10 @@ class QuickClassifier:
             x, y, w = x[kept], y[kept], w[kept]
         self._edges = bin_edges(x, _BINS)
         self.classes = len(mc.classes)
-        self._trees = boosted_trees(seed, iterations=60, learning_rate=0.12, leaves=16)
-        with one_thread():
-            self._trees.fit(binned_or_missing(x, self._edges), y, np.abs(w))
+        self._trees = boosted_trees(
+            binned_or_missing(x, self._edges), y, np.abs(w),
+            seed=seed, iterations=60, learning_rate=0.12, leaves=16,
+        )  # fmt: skip
 
     def score(self, features: NDArray[np.floating]) -> Floats:
         """(N, C) class probabilities."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..errors import HepdannError, RunError
 from ..inputs import read_json
 from ..registry import CALIBRATED
 from ..stats.figure import Figure
+from ..stats.threads import side_by_side
 from ..stats.two_sample import separation
 from ..store.content import Calibrations, Diagnosed, HealthLooks, Recommended
 from ..store.paths import RunPaths
@@ -229,12 +231,15 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     advice = _recommendation(RunPaths(folder).recommendation, scores, diagnosis["shift"])
     residuals = _residuals(advice)
     mc, target = TestEvents(scores, "mc"), TestEvents(scores, "target")
-    methods = {}
-    for name in scores.methods:
+
+    def block(name: str) -> dict[str, Any]:
         trained = [row for row in history if row["method"] == name]
         # an aligned method has no network of its own: it is source-only's
         rows = trained or [row for row in history if row["method"] == RAW]
-        methods[name] = method_figures(scores, name, mc, target, rows, residuals.get(name))
+        return method_figures(scores, name, mc, target, rows, residuals.get(name))
+
+    blocks = side_by_side(partial(block, name) for name in scores.methods)
+    methods = dict(zip(scores.methods, blocks, strict=True))
     heads = {name: block["domain"]["auc_features"] for name, block in methods.items()}
     teacher = teacher_of(scores, advice.get("teacher"))
     criteria = run_criteria(scores, teacher, residuals, heads)

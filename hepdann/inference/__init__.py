@@ -7,12 +7,10 @@
 ``hepdann.predict`` reads files, and writes what the model says of them.
 """
 
-from .folds import NO_FOLD, object_scores
-from .model import BASE, PRIOR, InputColumns, Model, prior_corrected
+from .model import BASE, NO_FOLD, PRIOR, InputColumns, Model, object_scores, prior_corrected
 from .prediction import PredictedFile, Prediction, predict
-from .predictor import Predictor, known_events, open_predictor
+from .predictor import Predictor, known_events, load_model, open_predictor, save_model
 from .steps import Branch, Combination, FoldMean, Inputs, Mixture, Part, Scores, Step, corrected
-from .stored_model import load_model, save_model
 
 __all__ = [
     "BASE",

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, RunError
 from ..outputs import LONGEST_NAME, name_fault
-from ..readers import FileRef
+from ..readers import FileRef, scan
+from ..readers.pipeline.entry_ranges import choose_reader
 
 Format = Literal["tree", "rntuple", "parquet", "hdf5"]
 Columns = Mapping[str, NDArray[Any]]
@@ -87,11 +88,6 @@ class RowFile(ABC):
         """The seal of a file."""
         raise NotImplementedError
 
-    @staticmethod
-    def ids(path: Path, tree: str) -> Iterator[NDArray[np.uint64]]:
-        """The identities in a file, in order."""
-        raise NotImplementedError
-
 
 class _RootFile(RowFile):
     """A TTree, or an RNTuple, and the seal beside it."""
@@ -121,16 +117,6 @@ class _RootFile(RowFile):
 
         with uproot.open(path) as file:
             return str(file[SEAL])
-
-    @staticmethod
-    def ids(path: Path, tree: str) -> Iterator[NDArray[np.uint64]]:
-        import uproot
-
-        with uproot.open(path) as file:
-            rows = file[tree]
-            for start in range(0, rows.num_entries, _BASKET):
-                at = {"entry_start": start, "entry_stop": start + _BASKET}
-                yield np.asarray(rows[IDENTITY].array(**at, library="np"))
 
 
 def _jagged(values: NDArray[Any]) -> Any:
@@ -186,12 +172,6 @@ class _Parquet(RowFile):
     def seal(path: Path) -> str:
         return str(_pyarrow()[1].read_metadata(path).metadata[SEAL.encode()].decode())
 
-    @staticmethod
-    def ids(path: Path, tree: str) -> Iterator[NDArray[np.uint64]]:
-        del tree
-        for part in _pyarrow()[1].ParquetFile(path).iter_batches(columns=[IDENTITY]):
-            yield part.column(0).to_numpy()
-
 
 class _Hdf5(RowFile):
     """A dataset a column, at the root of the file: an HDF5 file has no trees."""
@@ -222,16 +202,6 @@ class _Hdf5(RowFile):
 
         with h5py.File(path, "r") as file:
             return str(file.attrs[SEAL])
-
-    @staticmethod
-    def ids(path: Path, tree: str) -> Iterator[NDArray[np.uint64]]:
-        import h5py
-
-        del tree
-        with h5py.File(path, "r") as file:
-            rows = file[IDENTITY]
-            for start in range(0, len(rows), _BASKET):
-                yield np.asarray(rows[start : start + _BASKET])
 
 
 KINDS: dict[Format, type[RowFile]] = {
@@ -268,14 +238,15 @@ def written_ids(kind: Format, path: Path, tree: str, entries: int) -> Iterator[N
     """The identities in a file, read back in order.
 
     Raises:
-        RunError: the file has another number of rows.
+        ReadError: the file cannot be read.
+        RunError: it has another number of rows.
     """
-    done = 0
-    for part in KINDS[kind].ids(path, tree):
-        done += len(part)
-        yield part
-    if done != entries:
-        raise RunError(f"{done} rows were written of {entries}", where=path, mend="try again")
+    (file,) = scan([FileRef(str(path), None if kind == "hdf5" else tree)])
+    if file.entries != entries:
+        what = f"{file.entries} rows were written of {entries}"
+        raise RunError(what, where=path, mend="try again")
+    for block in choose_reader("auto")(file, [IDENTITY], _BASKET):
+        yield np.asarray(block.columns[IDENTITY], np.uint64)
 
 
 _UNUSUAL = re.compile(r"[^\w.+-]+")

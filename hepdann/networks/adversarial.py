@@ -25,8 +25,10 @@ from .layers import (
     reverse_gradient,
 )
 from .objects import object_logits
+from .perceptron import Perceptrons, compilable
 from .registry import CopiedExtractor, Copies, custom_head, custom_members, width_of
 from .shape import NetworkShape
+from .statistics import compiled_statistics
 
 GAUSSIANS = 5  # of the density of a continuous nuisance
 
@@ -94,6 +96,9 @@ class Extractor(nn.Module):
         """
         if not any(isinstance(norm, StackedBatchNorm) for norm in self.norm):
             return
+        plain = all(isinstance(act, nn.ReLU) for act in self.activation) and not self.residual
+        if plain and self._collect_compiled(domains, weight):
+            return
         sizes = [x.shape[-1] for x in domains]
         some = in_cache(domains[0], self.widest * sum(sizes))
         for first in range(0, len(domains[0]), some):
@@ -102,6 +107,23 @@ class Extractor(nn.Module):
             of_these = None if weight is None else weight[members]
             collect = partial(_collect, sizes=sizes, members=members, weight=of_these)
             self._run(x, collect, members)
+
+    def _collect_compiled(self, domains: Sequence[Tensor], weight: Tensor | None) -> bool:
+        """Do so by compiled code, where there is such code."""
+        norms = [norm for norm in self.norm if isinstance(norm, StackedBatchNorm)]
+        sizes, apart = [x.shape[-1] for x in domains], norms[0].per_domain
+        weights = [None] * len(sizes) if weight is None else torch.split(weight, sizes, dim=-1)
+        groups = (
+            zip(domains, weights, strict=True) if apart else [(torch.cat([*domains], -1), weight)]
+        )
+        for domain, (x, of_these) in enumerate(groups):
+            moments = compiled_statistics([*self.linear], norms, x, of_these)
+            if moments is None:
+                return False
+            rows = domain if apart else slice(None)
+            for norm, (mean, variance) in zip(norms, moments, strict=True):
+                norm.mean[rows], norm.variance[rows] = mean, variance
+        return True
 
     def prediction(self, domain: int | Tensor) -> Callable[[Tensor], Tensor]:
         """What maps events to the feature layer by the statistics of a domain.
@@ -296,6 +318,9 @@ class AdversarialNetwork(nn.Module):
             x: scaled features.
             domain: whose normalisation statistics apply, 0 source or 1 target; or (K,) of these.
         """
+        compiled = _compiled_scores(self, x, domain, domain_scores=True)
+        if compiled is not None:
+            return compiled
         scores, targets = [], []
         for features in self._latent_parts(x, domain):
             logits = self.domain_head(self._seen_by_domain_head(features))
@@ -307,6 +332,9 @@ class AdversarialNetwork(nn.Module):
     @torch.no_grad()
     def classify(self, x: Tensor, domain: int | Tensor) -> Tensor:
         """Class probabilities (K, n, C) of events, as :meth:`predict` gives them."""
+        compiled = _compiled_scores(self, x, domain, domain_scores=False)
+        if compiled is not None:
+            return compiled[0]
         return torch.cat([self.scores(part) for part in self._latent_parts(x, domain)], dim=1)
 
     def _latent_parts(self, x: Tensor, domain: int | Tensor) -> Iterator[Tensor]:
@@ -327,3 +355,15 @@ class AdversarialNetwork(nn.Module):
             # not 1 - signal, which keeps nothing of the small scores that a mixture takes logs of
             return torch.sigmoid(torch.stack([-logits[:, 0], logits[:, 0]], dim=-1))
         return torch.softmax(logits, dim=1).transpose(1, 2)
+
+
+def _compiled_scores(
+    network: AdversarialNetwork, x: Tensor, domain: int | Tensor, *, domain_scores: bool
+) -> tuple[Tensor, Tensor] | None:
+    """Scores by compiled code, where this has the network and all members see the same."""
+    if len(x) > 1 or x.device.type != "cpu" or not compilable(network.shape, network.arrays()):
+        return None
+    compute = Perceptrons(network.shape, network.arrays(), domain, domain=domain_scores)
+    scaled = np.zeros((2, x.shape[1])), np.ones((1, x.shape[1]))
+    scores, targets = compute(x[0].T.numpy(), np.concatenate(scaled))
+    return torch.from_numpy(scores), torch.from_numpy(targets)

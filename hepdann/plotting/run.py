@@ -17,7 +17,7 @@ from ..errors import ConfigError, RunError
 from ..evaluation import open_scores
 from ..evaluation.curves import run_roc
 from ..outputs import drawing_folder, jsonable, name_fault, write_whole, writing
-from ..parallel import Executor, Link, Task, processes_for
+from ..parallel import DRAWING, Executor, Link, Task, processes_for
 from ..registry import FIGURES, nearest
 from ..stats import Roc
 from ..store.paths import RunPaths
@@ -195,7 +195,9 @@ def draw_all(
             page = _Page(drawing, config, mark, again, registered)
             _OPENED[drawing] = {job.name: job for job in jobs}
             tasks: dict[Hashable, Task] = {j.name: partial(page.draw, j.name) for j in jobs}
-            with Executor(workers if workers > 1 else 0, resume_hint=_LOST) as executor:
+            with Executor(
+                workers if workers > 1 else 0, resume_hint=_LOST, modules=DRAWING
+            ) as executor:
                 made = executor.run(tasks, tell)
             del _OPENED[drawing]
             drawn = [path for job in jobs for path in made[job.name]]

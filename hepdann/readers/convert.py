@@ -11,30 +11,26 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from ..cluster import current
 from ..config import ConversionConfig, expand_path, load_config, override
-from ..errors import ConfigError, ReadError
-from ..outputs import drawing_folder
+from ..errors import ConfigError, ReadError, SchemaError
+from ..outputs import drawing_folder, writing
 from ..provenance import describe_file, provenance
 from ..tensors import Tensors, TensorWriter, open_tensors, reweight
-from ..tensors.hdf5.allocation import writing
 from .conversion_record import Like
 from .conversion_record import like as take_over
-from .images.reader import image_units, read_tables
 from .pictures.convert import convert_pictures, picture_ref, pictures_of
 from .pipeline.blocks import BlockReader
 from .pipeline.companions import TruthFile
-from .pipeline.entry_ranges import Reader, UnitReader, choose_reader
+from .pipeline.entry_ranges import Reader, UnitReader, choose_reader, unit_reader
 from .pipeline.events import column_names
-from .pipeline.range_task import Done, Tally, Work
+from .pipeline.range_task import Counted, Done, Tally, Work
 from .pipeline.streams import ShardStream, Stream, default_threads, new_file
-from .pipeline.summary import ConversionSummary, FileCount
-from .planning.decision import Decision, decide
+from .pipeline.summary import ConversionSummary
+from .planning.decision import decide
 from .planning.input_samples import Skips, divide_by_counters, gather
 from .planning.labels import doubts
-from .planning.plan import SamplePlan
+from .planning.plan import Plan, SamplePlan
 from .planning.selection import mark_duplicates
 from .prescan import FileScan
 from .root.baskets import Locations
@@ -209,8 +205,7 @@ def convert_files(
     if like is not None:
         model = take_over(open_tensors(like), mc, data, config)
         mc, data, config = (), (), model.config
-    read, cut = choose_reader(reader)
-    read = read_tables(read)
+    read = choose_reader(reader)
     skips = Skips(allowed=skip_bad)
     locations = Locations() if reader in ("auto", "fast") else None
     inputs = gather(mc, data, config, data_only=model is not None, skips=skips, locations=locations)
@@ -218,16 +213,16 @@ def convert_files(
     target = os.path.realpath(output)
     if any(os.path.realpath(f.path) == target for e in inputs for f in e.files):
         raise ConfigError("is an input file", where=output, mend="choose another output (-o)")
-    made = decide(inputs, config, model, read, skips)
-    made = replace(made, plan=replace(made.plan, notes=(*made.plan.notes, *sums)))
+    plan = decide(inputs, config, model, read, skips)
+    plan = replace(plan, notes=(*plan.notes, *sums))
     if config.convert.drop_duplicates:
-        mark_duplicates(made.plan.samples, config.convert, read, skips)
+        mark_duplicates(plan.samples, config.convert, read, skips)
     truths = None
     if truth is not None:
-        truths = TruthFile(truth, inputs, made.label, config.convert.block_size, read)
+        truths = TruthFile(truth, inputs, plan.label, config.convert.block_size, read)
     on_workers: Reader = "auto" if callable(reader) else reader
-    conversion = _Conversion(made, truths, skips, progress, model, on_workers)
-    return conversion.run(output, image_units(cut, made.images), threads or default_threads())
+    conversion = _Conversion(plan, truths, skips, progress, model, on_workers)
+    return conversion.run(output, unit_reader(reader, plan.images), threads or default_threads())
 
 
 def _check_output(output: Path) -> None:
@@ -245,29 +240,24 @@ class _Conversion:
 
     def __init__(
         self,
-        made: Decision,
+        plan: Plan,
         truth: TruthFile | None,
         skips: Skips,
         progress: Callable[[int, int], None] | None,
         like: Like | None,
         reader: Reader,
     ) -> None:
-        self.reader: Reader = reader
-        self.made, self.plan, self.config, self.classes = made, made.plan, made.config, made.classes
-        self.truth = truth
-        self.like, self.skips, self.progress = like, skips, progress
-        self.columns = column_names(made.plan.features)
-        self.views = () if made.images is None else made.images.views
-        self.tally = Tally(made)
-        self.files: list[FileCount] = []
+        self.plan, self.config, self.reader = plan, plan.config, reader
+        self.truth, self.like, self.skips, self.progress = truth, like, skips, progress
+        self.tally = Tally(plan)
         self.inputs: dict[str, dict[str, Any]] = {}
-        self.done, self.total = 0, sum(s.source.entries for s in made.plan.samples)
+        self.done, self.total = 0, sum(s.source.entries for s in plan.samples)
 
     def run(self, output: Path, cut: UnitReader, threads: int) -> ConversionSummary:
         reweighting = self.config.convert.reweight
         if not reweighting:
             return self._run(output, cut, threads)
-        with writing(output), drawing_folder(output.absolute().parent) as folder:
+        with writing(output, kind=SchemaError), drawing_folder(output.absolute().parent) as folder:
             summary = self._run(folder / output.name, cut, threads)
             notes = reweight(summary.output, output, reweighting)
         notes.append("the tables are of the weights before reweighting")
@@ -280,9 +270,9 @@ class _Conversion:
             for domain in plan.names
         }
         has_truth = self.truth is not None
-        with new_file(self.made, output, capacity, threads, truth=has_truth) as writer:
+        with new_file(plan, output, capacity, threads, truth=has_truth) as writer:
             self._convert(writer, cut, threads)
-            self.tally.check(self.files)
+            self.tally.check()
             impute = self._impute()
             writer.finish(self._provenance(), impute=impute)
         features = self.tally.features
@@ -292,26 +282,24 @@ class _Conversion:
             warnings = doubts(plan, self.config, of_mc, open_tensors(output))
         return ConversionSummary(
             output=output,
-            files=tuple(self.files),
+            files=tuple(self.tally.files),
             classes=self.tally.class_counts,
             features=features,
             impute=tuple(impute),
-            columns=self.columns,
+            columns=column_names(plan.features),
             spectators=plan.spectators,
             label=plan.label,
             left_out=plan.left_out,
             notes=(*plan.notes, *self.tally.suspicions(), *self.tally.image_notes()),
             warnings=warnings,
             skipped=self.skips.files,
-            images={
-                domain: counts.pixels.summary() for domain, counts in self.tally.images.items()
-            },
-            objects={domain: one.summary() for domain, one in self.tally.objects.items()},
+            images={d: c.pixels.summary() for d, c in self.tally.of.items() if plan.views},
+            objects={d: c.objects.summary() for d, c in self.tally.of.items() if plan.objects},
         )
 
     def _convert(self, writer: TensorWriter, cut: UnitReader, threads: int) -> None:
         """Every file in order; what several threads do ahead is taken when its turn comes."""
-        work = Work(self.plan, self.config, self.classes, self.truth, writer, cut)
+        work = Work(self.plan, self.truth, writer, cut)
         samples = self.plan.samples
         files = [(sample, file) for sample in samples for file in self.skips.left(sample.source)]
         with ExitStack() as stack:
@@ -320,7 +308,7 @@ class _Conversion:
                 stream = stack.enter_context(Stream(work.jobs(files), threads))
             else:
                 folder = stack.enter_context(drawing_folder(writer.path.absolute().parent))
-                shards = ShardStream(self.made, files, self.reader, cluster, folder)
+                shards = ShardStream(self.plan, files, self.reader, cluster, folder)
                 stream = stack.enter_context(shards)
             for number, (sample, file) in enumerate(files):
                 self._whole_file(writer, sample, file, work, stream, number)
@@ -337,18 +325,17 @@ class _Conversion:
         number: int,
     ) -> None:
         """All events of a file, or none where it is bad and may be skipped."""
-        mark, saved = writer.mark(), self.tally.saved()
-        done = self.done + file.entries
-        good = False
+        mark, counted, good = writer.mark(), Counted(self.plan, sample.source.domain), False
         with self.skips.using(sample.source, file):
-            passed, sums, left_out, described = 0, np.zeros(2), np.zeros(2, np.int64), None
+            described = None
             if file.path not in self.inputs:
                 described = stream.submit(partial(self._describe, file.path, file.uuid))
             try:
                 for result in stream.take(number):
-                    passed += self._add(writer, result)
-                    sums += result.sums
-                    left_out += result.left_out
+                    writer.put(result.rows)
+                    counted.add(result.counted)
+                    if self.progress is not None:
+                        self.progress(self.done + counted.entries, self.total)
                     work.release(result)
             except ReadError as error:
                 if file.stamp is None or Path(file.path).exists():
@@ -358,27 +345,17 @@ class _Conversion:
                 with reading(file.path, "vanished while it was converted"):
                     self.inputs[file.path] = described.result()
             file.check_unchanged()
-            domain, name = sample.source.domain, sample.source.config.name
-            of = domain, name, file.path, file.tree, file.entries, passed
-            masked, again = (int(count) for count in left_out)
-            self.files.append(FileCount(*of, float(sums[0]), float(sums[1]), masked, again))
+            self.tally.add(sample, file, counted)
             good = True
         if not good:
             writer.rollback(mark)
-            self.tally.restore(saved)
-            self.done = done
-
-    def _add(self, writer: TensorWriter, result: Done) -> int:
-        writer.put(result.rows)
-        self.tally.add(result)
-        self.done += result.entries
-        if self.progress is not None:
-            self.progress(self.done, self.total)
-        return result.rows.count
+        self.done += file.entries
 
     def _impute(self) -> list[float]:
         values = []
-        means = next(iter(self.tally.stats.values())).means()  # of data alone none is needed
+        means = next(
+            iter(self.tally.of.values())
+        ).statistics.means()  # of data alone none is needed
         for feature, mean in zip(self.plan.features, means, strict=True):
             declared = feature.settings.impute
             values.append(mean if declared == "mean" else float(declared))
@@ -395,7 +372,7 @@ class _Conversion:
             "convert": self.config.convert.model_dump(mode="json", by_alias=True),
             "features": {f.name: f.expression.text for f in plan.features},
             "label": plan.label,
-            "classes": list(self.classes),
+            "classes": list(plan.classes),
             "event_id": {s.source.config.name: list(s.id_branches) for s in plan.samples},
             "files": [  # of each of the samples above
                 [{"path": f.path, "tree": f.tree} for f in self.skips.left(s.source)]

@@ -165,14 +165,11 @@ def scan(
 def _scan_file(
     path: str, tree: str | None, prefer: str | None, locations: Locations | None
 ) -> FileScan:
-    from .images.hdf5 import is_hdf5, scan_hdf5
-    from .tables import scan_table
+    from .datasets import scan_datasets
 
-    table = scan_table(path, tree, prefer)
-    if table is not None:
-        return table
-    if is_hdf5(path):
-        return scan_hdf5(path, tree)
+    scanned = scan_datasets(path, tree, prefer)
+    if scanned is not None:
+        return scanned
     stamp = file_stamp(path)
     with open_root(path) as directory, reading(path, "cannot be read"):
         uuid = str(directory.file.uuid)

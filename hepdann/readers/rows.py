@@ -17,19 +17,21 @@ from ..inputs import file_stamp
 from ..tensors import Jagged, View, event_ids
 from .conversion_record import Conversion, ConvertedSample, Like
 from .files import FileRef
-from .images.reader import image_units, read_tables
 from .pictures.convert import COLOUR, GREY, VIEW, picture_ids, together
 from .pictures.files import open_pictures
-from .pipeline.entry_ranges import Unit, choose_reader
+from .pipeline.entry_ranges import Unit, choose_reader, unit_reader
 from .pipeline.events import column_names, make_events
 from .pipeline.streams import Stream
 from .planning.columns import looks_like
-from .planning.decision import Decision, decide
-from .planning.input_samples import Input, Skips
+from .planning.decision import decide
+from .planning.images import plan_images
+from .planning.input_samples import Input, Skips, gather
+from .planning.plan import Plan
 from .prescan import Branch, FileScan, scan, suggest
 from .root.baskets import Locations
 
 Result = TypeVar("Result")
+Columns = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +108,11 @@ class RowReader:
         self.samples = tuple(at or taken)
         self.known = any(sample.files for sample in self.samples)
         self.identified = True
-        self._decisions = [self._decide(conversion, sample) for sample in self.samples]
-        self.columns = column_names(self._decisions[0].plan.features)
+        self._plans = [self._planned(conversion, sample) for sample in self.samples]
+        self.columns = column_names(self._plans[0].features)
         self.kept = {name: self._kept(name) for name in self._keep}
 
-    def _decide(self, conversion: Conversion, sample: ConvertedSample) -> Decision:
+    def _planned(self, conversion: Conversion, sample: ConvertedSample) -> Plan:
         convert = ConvertConfig(
             # none where events are images, or objects alone
             features=conversion.features or ([] if conversion.objects else None),
@@ -124,9 +126,8 @@ class RowReader:
         config = SampleConfig(name=sample.name, files=[self.file.path], role="data", cut=sample.cut)
         entry = Input(config, (self.file,), "data", True, f"sample '{sample.name}'")
         whole = ConversionConfig(convert=convert)
-        read, _ = choose_reader("auto")
         like = Like(whole, None, (), {})
-        return decide([entry], whole, like, read_tables(read), Skips())
+        return decide([entry], whole, like, choose_reader("auto"), Skips())
 
     def _named(self, sample: ConvertedSample) -> list[str] | None:
         """The branches that identify its events by name; ``None`` if all scalars together do."""
@@ -173,9 +174,8 @@ class RowReader:
         Raises:
             ReadError: something cannot be read, or the file changed meanwhile.
         """
-        _, cut = choose_reader("auto")
-        units = image_units(cut, self._decisions[0].images)
-        plans = [sample for decision in self._decisions for sample in decision.plan.samples]
+        units = unit_reader("auto", self._plans[0].images)
+        plans = [sample for plan in self._plans for sample in plan.samples]
         branches = [*self._keep, *(name for plan in plans for name in plan.branches)]
         wanted = list(dict.fromkeys(branches))
 
@@ -203,11 +203,10 @@ class RowReader:
         ids: NDArray[np.uint64] | None = None
         free = np.ones(size, np.bool_)
         inputs: list[Inputs] = []
-        for sample, decision in zip(self.samples, self._decisions, strict=True):
-            (plan,) = decision.plan.samples
+        for sample, whole in zip(self.samples, self._plans, strict=True):
+            (plan,) = whole.samples
             identity = self._identity(sample) or plan.id_branches
-            split = decision.config.convert.split
-            events = make_events(decision.plan, plan, self.file, raw, (), split)
+            events = make_events(whole, plan, self.file, raw)
             identities = events.block.event_id
             if events.passed is not None or tuple(identity) != tuple(plan.id_branches):
                 identities = event_ids(sample.name, [raw.columns[name] for name in identity])
@@ -309,3 +308,47 @@ def _stamp(path: str) -> tuple[int, ...] | None:
         return file_stamp(path)
     status = [file.stat() for file in Path(path).rglob("*") if file.is_file()]
     return sum(one.st_size for one in status), max((one.st_mtime_ns for one in status), default=0)
+
+
+def first_events(path: str, n: int, *, start: int = 0) -> tuple[str, Columns, Columns]:
+    """Read events of an HDF5 file of images, or of a ROOT tree of hits.
+
+    Args:
+        path: the file, or ``path:tree``.
+        n: how many events.
+        start: the first of them.
+
+    Returns:
+        What the pixels are, ``energy`` or, where there is none, ``time``; by view the images
+        (n, strips, planes); and by name every scalar column (n,). Fewer where the file ends.
+
+    Raises:
+        ReadError: the file cannot be read, holds no images, or no events there.
+    """
+    config = ConversionConfig()
+    inputs = gather([path], [], config)
+    plan = plan_images(inputs, config, Skips())
+    file = inputs[0].files[0]
+    if plan is None:
+        raise ReadError("holds neither images nor hits", where=path)
+    if not 0 <= start < file.entries:
+        raise ReadError(f"has no event {start}, but {file.entries} events", where=path)
+    names = [name for name, branch in file.branches.items() if branch.scalar]
+    images: dict[str, list[NDArray[Any]]] = {view.name: [] for view in plan.views}
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+    for unit in unit_reader("auto", plan)(file, names, min(start + n, 512)):
+        if unit.start >= start + n:
+            break
+        if unit.stop <= start:
+            continue
+        block = unit.read(np.empty)
+        rows = slice(max(start - unit.start, 0), start + n - unit.start)
+        for name, kept in images.items():
+            kept.append(block.views[name][rows, 0])
+        for name, column in columns.items():
+            column.append(block.columns[name][rows])
+    return (
+        plan.views[0].channel_names[0],
+        {name: np.concatenate(parts) for name, parts in images.items()},
+        {name: np.concatenate(parts) for name, parts in columns.items()},
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -33,7 +34,7 @@ from ..stats import (
     prior_matched_threshold,
     separation,
 )
-from ..stats.reweighting import one_thread
+from ..stats.threads import one_thread, side_by_side
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Source, Target
@@ -282,12 +283,10 @@ def residuals_of(
     with five times the events of the validation split that error is less than half.
     """
     source, target = outside_test(domains.source), outside_test(domains.target)
-    residuals: dict[str, Residual] = {}
-    corrected_too = () if aligned.correction is None else (PRIOR,)
-    for name in (BASE, *corrected_too, *aligned.maps, *calibrated):
+
+    def residual(name: str) -> Residual | None:
         if name in aligned.residuals:
-            residuals[name] = aligned.residuals[name]
-            continue
+            return aligned.residuals[name]
         mapped = target
         if name in aligned.maps:
             rows = domains.target.split != SPLITS.index("test")
@@ -298,6 +297,11 @@ def residuals_of(
         try:
             figure = separation(compared, mapped)
         except HepdannError:
-            return {}
-        residuals[name] = Residual(figure.value, figure.error)
-    return residuals
+            return None
+        return Residual(figure.value, figure.error)
+
+    corrected_too = () if aligned.correction is None else (PRIOR,)
+    names = (BASE, *corrected_too, *aligned.maps, *calibrated)
+    known = dict(zip(names, side_by_side(partial(residual, name) for name in names), strict=True))
+    left = {name: one for name, one in known.items() if one is not None}
+    return left if len(left) == len(names) else {}

@@ -30,7 +30,7 @@ from ..errors import ConfigError, HepdannError
 from ..evaluation import diagnose
 from ..methods import calibration_of, method_of
 from ..registry import PARAMETRISED
-from ..stats.reweighting import one_thread
+from ..stats.threads import one_thread
 from ..store.content import Calibrations, StoredCalibration
 from ..store.paths import RunPaths
 from ..store.reading import read_versioned, write_json

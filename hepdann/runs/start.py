@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from .. import shifts
 from ..config import Config, TrainSettings, override
 from ..errors import ConfigError, RunError
-from ..parallel import processes_for, refuse_in_worker, start_method
+from ..parallel import TRAINING, processes_for, refuse_in_worker, start_method
 from ..store.reading import check_version
 from ..store.state import new_folder, numbered_folder, refuse_existing
 from ..store.training_record import StartRecord
@@ -92,7 +92,7 @@ def train(
     passes = opened.rows("mc") * config.train.epochs * config.train.members
     spread = config.train.device in ("auto", "cpu") and opened.tabular and passes > _MANY
     if processes_for(config.train.workers, 2, pays=spread) > 1:
-        start_method()  # their server imports what it needs while this process does
+        start_method(TRAINING)  # their server imports what it needs while this process does
     from .job import Job
     from .training import run_job
 

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError
 from ..tensors import Objects, View
-from .images import shift_images
-from .maps import Array, identity, shift_objects
+from .maps import Array, identity, shift_images, shift_objects
 from .registry import lookup, names
 
 _TILE = 65_536  # rows shifted at a time: float64 temporaries stay small

@@ -1,16 +1,9 @@
-"""The shifts f_i(t) themselves: pure functions of what they act on, t and random numbers.
-
-Larger t is a smaller shift, and t = ∞ is none. Of features all but :func:`gaussian` act on
-``x̂ = x / s``, each in units of its scale s, and end with the :func:`detector` term; arrays are
-(N, F) float64. Of images and objects every random number belongs to an event and a place in the
-detector, or the number of an object in it, not to a turn: blocks of any size, rows in any order and
-events read twice are shifted alike. A dead channel is dead in every event.
-"""
+"""What shifts do to features, to the hits of images and to objects."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
@@ -19,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..tensors import Jagged, Objects, mix64
+from ..tensors import Jagged, Objects, Transform, View, mix64
 
 if TYPE_CHECKING:
     from .fitting import Step
@@ -244,3 +237,64 @@ def shift_objects(
                 parts.append(Jagged.of(np.asarray(shifted, np.float32)[kept], counts, numbers))
         objects = replace(objects, features=features, parts=tuple(parts))
     return objects
+
+
+_BITS = np.uint64(20)  # strips and planes of a view are counted below 2^20
+
+
+def shift_images(
+    steps: Sequence[tuple[str, Entry, float]],
+    views: Sequence[View],
+    images: Mapping[str, NDArray[np.float32]],
+    event_id: NDArray[np.uint64],
+    seed: int,
+) -> None:
+    """Shift images in place.
+
+    Args:
+        steps: name, map and t of each shift, in the order in which they act.
+        views: what the images are; energies are taken back to their units for the shift.
+        images: by view, (n, C, H, W).
+        event_id: (n,) identity of each event.
+        seed: of the random numbers.
+
+    Raises:
+        ConfigError: a view has no energies, or a shift returns another number of hits.
+    """
+    steps = [step for step in steps if step[1].pixels is not None and np.isfinite(step[2])]
+    for number, view in enumerate(views if steps else ()):
+        channel = _energies(view)
+        transform = view.transforms[channel] if view.transforms else Transform()
+        pixels = images[view.name]
+        row, strip, plane = np.nonzero(pixels[:, channel] != 0)
+        energy = before = transform.inverse(pixels[row, channel, strip, plane].astype(np.float64))
+        place = (np.full(len(row), number, np.uint64) << _BITS) | strip.astype(np.uint64)
+        place = (place << _BITS) | plane.astype(np.uint64)
+        for index, (name, entry, t) in enumerate(steps):
+            assert entry.pixels is not None
+            draws = Draws(zlib.crc32(f"{seed} {index} {name}".encode()) | seed << 32)
+            hits = PixelHits(energy, event_id[row], place)
+            energy = np.asarray(entry.pixels(hits, t, draws), np.float64)
+            if energy.shape != row.shape:
+                raise ConfigError(
+                    f"the shift {name!r} turned {len(row)} hits into {energy.shape}",
+                    where="shift",
+                    mend="a shift returns one energy for each hit",
+                )
+        moved, lost = energy != before, energy == 0
+        at = row[moved], channel, strip[moved], plane[moved]
+        pixels[at] = transform.forward(energy[moved])
+        pixels[row[lost], :, strip[lost], plane[lost]] = 0  # without energy there is no time
+
+
+def _energies(view: View) -> int:
+    """Which channel holds energies: the one of that name, or the first where none has a name."""
+    if not view.channel_names:
+        return 0
+    if "energy" not in view.channel_names:
+        raise ConfigError(
+            f"view {view.name} holds {' and '.join(view.channel_names)} and no energies to shift",
+            where="shift",
+            mend="convert with energies (convert.images.channels)",
+        )
+    return view.channel_names.index("energy")

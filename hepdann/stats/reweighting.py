@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -11,18 +9,30 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .figure import Floats, as_weight, mean_of
+from .threads import fitting
 
 _MOST = 20_000  # events of each domain that the domain classifier sees
 _LARGEST = 50.0  # density ratios above this are beyond what a classifier can know
 
 
 def boosted_trees(
-    seed: int, *, iterations: int, learning_rate: float, leaves: int = 8, smallest: int = 20
+    x: Floats,
+    label: NDArray[Any],
+    weight: Floats,
+    *,
+    seed: int,
+    iterations: int,
+    learning_rate: float,
+    leaves: int = 8,
+    smallest: int = 20,
 ) -> Any:
-    """A classifier that is good enough in a tenth of a second, ``smallest`` events in a leaf."""
+    """A classifier that is good enough in a tenth of a second, ``smallest`` events in a leaf.
+
+    ``x`` are the features as numbers of bins; weights are not negative.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return HistGradientBoostingClassifier(
+    trees = HistGradientBoostingClassifier(
         max_iter=iterations,
         learning_rate=learning_rate,
         max_leaf_nodes=leaves,
@@ -30,6 +40,8 @@ def boosted_trees(
         early_stopping=False,
         random_state=seed,
     )
+    with fitting():
+        return trees.fit(x, label, weight)
 
 
 def quantile_edges(values: NDArray[np.floating], ranks: Floats) -> Floats:
@@ -63,20 +75,6 @@ def binned_or_missing(x: NDArray[np.floating], edges: list[Floats]) -> Floats:
     """
     missing = np.isnan(x) & np.array([len(e) > 0 for e in edges])
     return np.where(missing, np.nan, binned(x, edges, side="left"))
-
-
-def one_thread() -> Any:
-    """A context without threads, which cost more than they bring at this size."""
-    return _thread_pools("sklearn.ensemble" in sys.modules).limit(limits=1)
-
-
-@functools.cache
-def _thread_pools(trees_are_loaded: bool) -> Any:
-    """Those of the libraries in memory; the search for them takes as long as a small tree."""
-    del trees_are_loaded  # but with them comes a library of threads, for which to search anew
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def class_sums(label: NDArray[np.integer], weight: NDArray[np.floating], classes: int) -> Floats:
@@ -146,7 +144,7 @@ def density_ratio(
     w = [side[rows] for side, rows in zip(weights, fit, strict=True)]
     sizes = np.concatenate([np.abs(v) / np.abs(v).sum() for v in w])
     domain = np.concatenate([(v < 0) ^ (k == 1) for k, v in enumerate(w)])
-    with one_thread():
+    with fitting():
         model = LogisticRegression(C=1.0, solver="newton-cholesky")
         model.fit(x, domain, sample_weight=sizes * len(x))
         logit = model.decision_function(terms(sides[0]))

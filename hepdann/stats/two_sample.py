@@ -15,7 +15,8 @@ from .distances import kolmogorov, wasserstein
 from .figure import Figure, Floats, as_weight, effective_events, linearised
 from .granularity import common_granularity
 from .ranking import influence_of_ranks
-from .reweighting import bin_edges, binned_or_missing, boosted_trees, one_thread
+from .reweighting import bin_edges, binned_or_missing, boosted_trees
+from .threads import one_thread
 
 SIGNIFICANT = 0.01
 _BINS = 128
@@ -247,17 +248,18 @@ def _trained(
     pool: _Pool, train: NDArray[np.bool_], seed: int
 ) -> tuple[Callable[[Floats], Floats], Floats]:
     """The scores of trees between the samples, and the features as quantile bins for them."""
-    trees = boosted_trees(seed, iterations=40, learning_rate=0.15)
     edges = bin_edges(pool.features[train], _BINS)
     features = binned_or_missing(pool.features, edges)
     weight = pool.weight[train]
+    trees = boosted_trees(
+        features[train], pool.is_target[train] ^ (weight < 0), np.abs(weight),
+        seed=seed, iterations=40, learning_rate=0.15,
+    )  # fmt: skip
 
     def predict(rows: Floats) -> Floats:
         with one_thread():
             return np.asarray(trees.decision_function(rows), dtype=np.float64)
 
-    with one_thread():
-        trees.fit(features[train], pool.is_target[train] ^ (weight < 0), np.abs(weight))
     return predict, features
 
 

@@ -132,10 +132,10 @@ class ScoreFile:
         stamp, columns = file_stamp(self.path), self._columns
         values = columns.get((stamp, name))
         if values is None and (values := compute()) is not None:
-            for old in [key for key in columns if key[0] != stamp]:
-                del columns[old]
+            for old in [key for key in list(columns) if key[0] != stamp]:  # other threads add some
+                columns.pop(old, None)
             values.flags.writeable = False  # whoever reads it next must find the same
-            if values.nbytes + sum(column.nbytes for column in columns.values()) <= _KEPT:
+            if values.nbytes + sum(column.nbytes for column in list(columns.values())) <= _KEPT:
                 columns[stamp, name] = values
         return values
 

@@ -6,7 +6,7 @@ from .blocks import BLOCK_ROWS, ChangeImages, EventBlocks, ViewBlocks, column_at
 from .copying import merge, read_rows, reweight, slice_rows
 from .hdf5.checksums import is_sealed, seal
 from .hdf5.chunks import h5_format
-from .hits import VIEW_FIGURES, Hits
+from .hits import Hits
 from .layout import Block, Collection, Transform, View
 from .objects import Jagged, ObjectCounter, Objects, ObjectSummary, object_figures
 from .reader import Tensors, open_tensors
@@ -23,28 +23,23 @@ from .source_and_target import (
 )
 from .summary import (
     ChannelSummary,
-    ColumnSummary,
     Count,
-    DomainSummary,
     ViewCounter,
     count_of,
     summarise,
     yield_ratio,
 )
-from .views import EventImages, Pixels, ViewReader, image_figures
+from .views import EventImages, Pixels, image_figures
 from .writer import PreparedRows, TensorWriter
 
 __all__ = [
     "BLOCK_ROWS",
     "SPLITS",
-    "VIEW_FIGURES",
     "Block",
     "ChangeImages",
     "ChannelSummary",
     "Collection",
-    "ColumnSummary",
     "Count",
-    "DomainSummary",
     "EventBlocks",
     "EventImages",
     "Hits",
@@ -63,7 +58,6 @@ __all__ = [
     "View",
     "ViewBlocks",
     "ViewCounter",
-    "ViewReader",
     "column_at",
     "count_of",
     "event_ids",

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from ..outputs import replacing
-from .hdf5.allocation import ContiguousStore, writing
+from ..outputs import replacing, writing
+from .hdf5.allocation import ContiguousStore
 from .hdf5.checksums import TILE_ROWS, TileHasher, seal, store_checksums
 from .hdf5.chunks import ChunkSpool, Compression, check_codec
 from .layout import FORMAT, FORMAT_VERSION, Block, Collection, Layout, View
@@ -125,7 +125,7 @@ class TensorWriter:
         self._spool: ChunkSpool | None = None
 
     def __enter__(self) -> Self:
-        with writing(self.path), ExitStack() as stack:
+        with writing(self.path, kind=SchemaError), ExitStack() as stack:
             self._temporary = stack.enter_context(replacing(self.path))
             self._store = stack.enter_context(self._new_store(self._temporary, self._capacity))
             spool = ChunkSpool(self._temporary.parent, [*self._chunked.values()], self._threads)
@@ -144,7 +144,7 @@ class TensorWriter:
         if error is not None:
             self._cleanup.__exit__(kind, error, trace)
         elif self._finished:
-            with writing(self.path):
+            with writing(self.path, kind=SchemaError):
                 self._cleanup.close()
         else:
             error = RuntimeError(f"{self.path}: finish() was not called, nothing is written")
@@ -174,7 +174,7 @@ class TensorWriter:
         if stop > self._capacity[domain]:
             what = f"more than the announced {self._capacity[domain]} {domain} events came"
             raise SchemaError(what, where=self.path, mend="did an input file grow meanwhile?")
-        with writing(self.path):
+        with writing(self.path, kind=SchemaError):
             for path, values in prepared.rows.items():
                 self._put(path, start, values)
             stored = self.layout.object_datasets(domain)
@@ -226,7 +226,7 @@ class TensorWriter:
         if self._store is None or self._temporary is None or self._finished:
             raise RuntimeError("finish() is called once, inside `with`")
         values = _imputed(impute, len(self.layout.features), self.path)
-        with writing(self.path):
+        with writing(self.path, kind=SchemaError):
             if self._capacity.items() <= self._rows.items():
                 self._complete(self._store, values, provenance)
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,11 +13,11 @@ from torch import Tensor
 from ..compiled import aligned, function
 from ..methods import Batch, Phase
 from ..networks import StackedBatchNorm, StackedLinear
+from ..networks.statistics import TILE, packed_size, whole_lines
 from .optimisers import StackOptimiser
 from .schedules import StepValues
 from .stack import Stack
 
-_TILE = 256  # events of a block
 _OUTPUTS = 2  # column of the layers
 _DONE = 11  # of the sizes
 
@@ -117,29 +118,32 @@ class _Tables:
             for name in network.parts
         }
         norms = [m for m in network.extractor.modules() if isinstance(m, StackedBatchNorm)]
-        layers, top, features, own = [], shape.inputs, 0, 0  # top: the first row that is free
-        for number, (name, chain) in enumerate(chains.items()):
-            below = features  # where the input's rows begin
+        dtype = batch.x.numpy().dtype
+        wide = partial(whole_lines, dtype=dtype)
+        layers, top, features, columns, packed = [], wide(shape.inputs), 0, 0, 0
+        for number, (name, chain) in enumerate(chains.items()):  # top: the first free column
+            below = features  # where the input's columns begin
             for index, layer in enumerate(chain):
                 norm = norms[index] if norms and not number else None
                 tensors = [layer.weight, layer.bias]
                 tensors += [getattr(norm, n, None) for n in ("weight", "bias")]
                 _, outputs, inputs = layer.weight.shape
-                out = top if norm is None else top + outputs
+                out = top if norm is None else top + wide(outputs)
                 starts = [_start(stack, name, tensor) for tensor in tensors]
                 layers.append((number, inputs, outputs, *starts, below, top, out))
-                below, top = out, out + outputs
+                below, top = out, out + wide(outputs)
+                packed += packed_size(inputs, outputs, dtype)
             if number == 0:
-                features, own = below, top
+                features, columns = below, top
         ends = list(itertools.accumulate(len(chain) for chain in chains.values()))[:2]
         self.layers = np.array(layers, np.int64)
         per_domain = shape.normalisation == "domain"
         apart = shape.normalisation != "shared"  # no event's features depend on the target's
         seen = losses.domain or (losses.target_seen and not apart)
         blocks = [
-            (domain, first, min(_TILE, batch.size - first), domain if per_domain else 0)
+            (domain, first, min(TILE, batch.size - first), domain if per_domain else 0)
             for domain in range(batch.domains if seen else batch.domains - 1)
-            for first in range(0, batch.size, _TILE)
+            for first in range(0, batch.size, TILE)
         ]
         self.blocks = np.array(blocks, np.int64)
         tensors_of = [
@@ -151,16 +155,15 @@ class _Tables:
         flags = (losses.label, losses.domain, losses.lambda_on_loss, losses.target_detached)
         moved = [name in phase.parts for name in stack.parts]
         averaged = [name in phase.parts and name not in later for name in stack.parts]
-        widest, together = int(self.layers[:, _OUTPUTS].max()), len(blocks) if norms else 1
+        widest, together = wide(int(self.layers[:, _OUTPUTS].max())), len(blocks) if norms else 1
+        factors = 3 * len(layers) * batch.domains * widest + together * TILE + wide(batch.domains)
         self.sizes = np.array(
             [len(batch.x), shape.inputs, batch.domains, batch.size, len(layers), len(blocks),
-             len(tensors_of), widest, own, bool(norms), per_domain, 0, *ends,
-             *map(_bits, (flags, moved, averaged))], np.int64,
+             len(tensors_of), widest, columns, bool(norms), per_domain, 0, *ends,
+             *map(_bits, (flags, moved, averaged)), factors], np.int64,
         )  # fmt: skip
-        rows, dtype = (together - 1) * own + top, batch.x.numpy().dtype
-        factors = len(layers) * batch.domains * widest  # and weights of events, and their sums
-        sizes = (rows * _TILE, rows * _TILE, factors + together * _TILE + batch.domains)
-        memory = [aligned(size, dtype) for size in sizes]
+        activations = ((together - 1) * columns + top) * TILE
+        memory = [aligned(n, dtype) for n in (activations, activations, factors + packed)]
         figures = np.empty((3, len(batch.x)), dtype)
         self.addresses = np.empty(15, np.uintp)
         self.rates, self.settings = np.empty(len(batch.x)), np.empty(3)

@@ -1,29 +1,31 @@
 /* A phase of a training step of a stack of DANNs: gradients, clipping, Adam, averaged weights, member after member.
  *
- * A block is a few hundred events, feature-major: a row is an activation, a column an event. With batch
- * normalisation a whole batch goes through one layer of the extractor after the other, else one block
- * through all; both heads take a block forward and back at once. Columns beyond the events of a block have
- * slopes of zero, up to a multiple of a strip. */
+ * A block is a hundred events: a row is an event, and zeros end it at a whole vector; logits alone have a row each.
+ * With batch normalisation a whole batch goes through one layer of the extractor after the other, else one
+ * block through all; both heads take a block forward and back at once. Rows beyond the events of a block have
+ * slopes of zero. A member's weights are copied to where rows and columns are whole vectors. */
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-#define TILE 256 /* events of a block */
-#define ROWS 4   /* of a product at a time */
-#define WIDE(n) (((n) + 63) / 64 * 64)
+#define TILE 128  /* events of a block */
+#define VECTORS 2 /* of columns of a product at a time */
+#define SIZES 18  /* of Shape, which come first in it */
+#define WIDE(n) (((n) + LINE - 1) / LINE * LINE)
 
-/* columns of layers, of which IN, NORMAL and OUT are the first rows of the input, of what is normalised and
+/* columns of layers, of which IN, NORMAL and OUT are the first columns of the input, of what is normalised and
  * of the output; others are where a tensor of all members begins in the buffer of its part, or -1 */
 enum { PART, INPUTS, OUTPUTS, WEIGHT, BIAS, SCALE, SHIFT, IN, NORMAL, OUT };
 enum { DOMAIN, FIRST, COUNT, GROUP }; /* columns of the table of blocks */
 enum { LABEL_LOSS = 1, DOMAIN_LOSS = 2, LAMBDA_ON_LOSS = 4, TARGET_DETACHED = 8 };
 
 typedef struct {
-    int64_t members, features, domains, events, count, blocks, parameters, widest, own, normalised, per_domain, done;
+    int64_t members, features, domains, events, count, blocks, parameters, widest, columns, normalised, per_domain, done;
     int64_t heads[2];       /* index of the first layer of each */
     int64_t losses, moved;  /* bits: of losses below, and of parts that move */
     int64_t averaged;       /* and whose averages follow */
+    int64_t packed;         /* where in the memory of factors the copies of a member's weights begin */
     const int64_t *layers;  /* (count, 10) */
     const int64_t *table;   /* (blocks, 4) */
     const int64_t *tensors; /* (parameters, 3) part, start and size of a member */
@@ -44,6 +46,7 @@ static const double ARTANH[] = { /* of artanh(s) / s in s^2 */
      at(by, 8), at(by, 9), at(by, 10), at(by, 11), at(by, 12), at(by, 13), at(by, 14), at(by, 15)}
 
 #define REAL float
+#define LINE 16 /* of the cache: numbers */
 #define INT int32_t
 #define MOST 80
 #define OFFSET 127
@@ -54,18 +57,18 @@ static const double ARTANH[] = { /* of artanh(s) / s in s^2 */
 #define NAME(name) name##_f4_plain
 #define TARGET
 #define BYTES 16
-#define VECTORS 2
+#define ROWS 4
 #include "step.h"
 #if defined(__x86_64__) && defined(__GNUC__)
 #define NAME(name) name##_f4_avx2
 #define TARGET __attribute__((target("avx2,fma")))
 #define BYTES 32
-#define VECTORS 2
+#define ROWS 4
 #include "step.h"
 #define NAME(name) name##_f4_avx512
 #define TARGET __attribute__((target("avx512f,avx512dq,prefer-vector-width=512")))
 #define BYTES 64
-#define VECTORS 4
+#define ROWS 8
 #include "step.h"
 #endif
 #undef REAL
@@ -76,8 +79,10 @@ static const double ARTANH[] = { /* of artanh(s) / s in s^2 */
 #undef TERMS
 #undef ODD_TERMS
 #undef SQRT
+#undef LINE
 
 #define REAL double
+#define LINE 8
 #define INT int64_t
 #define MOST 700
 #define OFFSET 1023
@@ -88,23 +93,29 @@ static const double ARTANH[] = { /* of artanh(s) / s in s^2 */
 #define NAME(name) name##_f8_plain
 #define TARGET
 #define BYTES 16
-#define VECTORS 2
+#define ROWS 4
 #include "step.h"
 #if defined(__x86_64__) && defined(__GNUC__)
 #define NAME(name) name##_f8_avx2
 #define TARGET __attribute__((target("avx2,fma")))
 #define BYTES 32
-#define VECTORS 2
+#define ROWS 4
 #include "step.h"
 #define NAME(name) name##_f8_avx512
 #define TARGET __attribute__((target("avx512f,avx512dq,prefer-vector-width=512")))
 #define BYTES 64
-#define VECTORS 4
+#define ROWS 8
 #include "step.h"
 #endif
 
-typedef void Step(const Shape *, void *const *, const void *, const int64_t *, const void *, const void *,
-                  const double *, const double *, void *, void *, void *, void *);
+#if defined(__x86_64__) && defined(__GNUC__)
+#define CHOOSE(NAME, TYPE)                                                                           \
+    __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") ? NAME##_##TYPE##_avx512 \
+    : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")       ? NAME##_##TYPE##_avx2   \
+                                                                            : NAME##_##TYPE##_plain
+#else
+#define CHOOSE(NAME, TYPE) NAME##_##TYPE##_plain
+#endif
 
 /* sizes: those of Shape, in order
  * addresses: values, gradients, first and second moments and averages of the extractor, the label head and
@@ -112,29 +123,34 @@ typedef void Step(const Shape *, void *const *, const void *, const int64_t *, c
  * x: (members, features, domains * events); label: (members, domains - 1, events)
  * weight: (members, domains, events); lambda, rates: (members,)
  * settings: weight of the domain loss, largest norm of a part's gradient, decay of the averages
- * figures: (3, members) receives L_y, L_d and the domain accuracy */
-#define ENTRY(TYPE, REAL)                                                                                     \
-    void hepdann_step_##TYPE(const int64_t *sizes, const int64_t *layers, const int64_t *table,               \
-                             const int64_t *tensors, void *const *addresses, const REAL *x,                   \
-                             const int64_t *label, const REAL *weight, const REAL *lambda,                    \
-                             const double *rates, const double *settings, REAL *memory, REAL *slopes,         \
-                             REAL *inverse, REAL *figures)                                                    \
-    {                                                                                                         \
-        Shape shape;                                                                                          \
-        memcpy(&shape, sizes, 17 * sizeof *sizes);                                                            \
-        shape.layers = layers, shape.table = table, shape.tensors = tensors;                                  \
-        Step *step = CHOOSE(TYPE);                                                                            \
-        step(&shape, addresses, x, label, weight, lambda, rates, settings, memory, slopes, inverse, figures); \
+ * figures: (3, members) receives L_y, L_d and the domain accuracy
+ * parameters: of an extractor
+ * out: (members, layers, 2, widest) receives mean and variance of what each layer normalises */
+#define ENTRIES(TYPE, REAL)                                                                                           \
+    typedef void Step_##TYPE(const Shape *, REAL *const *, const REAL *, const int64_t *, const REAL *, const REAL *, \
+                             const double *, const double *, REAL *, REAL *, REAL *, REAL *);                         \
+    typedef void Statistics_##TYPE(const Shape *, REAL *const *, const REAL *, const REAL *, REAL *, REAL *, REAL *); \
+                                                                                                                      \
+    void hepdann_step_##TYPE(const int64_t *sizes, const int64_t *layers, const int64_t *table,                       \
+                             const int64_t *tensors, REAL *const *addresses, const REAL *x, const int64_t *label,     \
+                             const REAL *weight, const REAL *lambda, const double *rates, const double *settings,     \
+                             REAL *memory, REAL *slopes, REAL *moments, REAL *figures)                                \
+    {                                                                                                                 \
+        Shape shape = {.layers = layers, .table = table, .tensors = tensors};                                         \
+        Step_##TYPE *step = CHOOSE(step, TYPE);                                                                       \
+        memcpy(&shape, sizes, SIZES * sizeof *sizes);                                                                 \
+        step(&shape, addresses, x, label, weight, lambda, rates, settings, memory, slopes, moments, figures);         \
+    }                                                                                                                 \
+                                                                                                                      \
+    void hepdann_statistics_##TYPE(const int64_t *sizes, const int64_t *layers, const int64_t *table,                 \
+                                   REAL *parameters, const REAL *x, const REAL *weight, REAL *memory, REAL *moments,  \
+                                   REAL *out)                                                                         \
+    {                                                                                                                 \
+        Shape shape = {.layers = layers, .table = table};                                                             \
+        Statistics_##TYPE *statistics = CHOOSE(statistics, TYPE);                                                     \
+        memcpy(&shape, sizes, SIZES * sizeof *sizes);                                                                 \
+        statistics(&shape, &parameters, x, weight, memory, moments, out);                                             \
     }
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define CHOOSE(TYPE)                                                                           \
-    __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") ? step_##TYPE##_avx512 \
-    : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")       ? step_##TYPE##_avx2   \
-                                                                            : step_##TYPE##_plain
-#else
-#define CHOOSE(TYPE) step_##TYPE##_plain
-#endif
-
-ENTRY(f4, float)
-ENTRY(f8, double)
+ENTRIES(f4, float)
+ENTRIES(f8, double)

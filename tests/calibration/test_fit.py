@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from hepdann import shifts
-from hepdann.calibration import family, fit_family
+from hepdann.calibration import family, fit_family, marginals
 from hepdann.calibration.families import from_dict
-from hepdann.calibration.marginals import Marginals
 from hepdann.errors import ConfigError, HepdannError
 
 NAMES = ("pt", "mass")
@@ -53,18 +52,22 @@ def test_errors_are_those_of_toys(toys):
     assert np.all((np.std(pulls, axis=0) > 0.5) & (np.std(pulls, axis=0) < 1.6))
 
 
-def test_derivatives_of_the_distributions_are_exact(toys):
+@pytest.mark.parametrize("compiled", [True, False])
+def test_derivatives_of_the_distributions_are_exact(toys, monkeypatch, compiled):
+    """With what is compiled, and without it."""
+    if not compiled:
+        monkeypatch.setattr(marginals, "function", lambda *_: None)
     mc, data = toys(400)
     x, y = (s.features.astype(float) for s in (mc, data))
-    marginals = Marginals(y, np.ones(len(y)), directions=4)
+    known = marginals.Marginals(y, np.ones(len(y)), directions=4)
     weight = np.full(len(x), 1 / len(x))
 
     def at(step):
         moved = x + step * np.array([1.0, 0.0])
-        return marginals.distribution(marginals.locate(moved), weight)
+        return known.root * known.distributions(moved, weight)[0]
 
-    exact = marginals.moved(marginals.locate(x), weight, np.ones((len(x), 1)))[..., 0]
-    exact = exact * marginals.directions[0][:, None]
+    exact = known.moved(x, np.repeat(weight[:, None], 8, axis=1).astype(np.float32))[..., 5]
+    exact = exact * known.directions[0][:, None]
     numerical = (at(1e-7) - at(-1e-7)) / 2e-7
     np.testing.assert_allclose(exact, numerical, atol=1e-4)
 

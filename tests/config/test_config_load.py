@@ -456,7 +456,7 @@ def configs(draw):
     return Config(samples=samples, convert=convert, train=train, plots=plots)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(configs())
 def test_what_is_dumped_reads_back_as_it_was(config):
     text = dump_config(config)

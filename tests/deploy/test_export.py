@@ -22,8 +22,7 @@ from hepdann.calibration import Calibration, FamilyFit, family
 from hepdann.deploy import export, exporting
 from hepdann.deploy.features import add_features, plan
 from hepdann.deploy.formulas import Formula, exact, supported
-from hepdann.deploy.graph import OPERATORS, Graph
-from hepdann.deploy.onnx_file import evaluate, onnx_model
+from hepdann.deploy.graph import OPERATORS, Graph, evaluate, onnx_model
 from hepdann.deploy.steps import Scorer
 from hepdann.domains import Scaling
 from hepdann.errors import ConfigError, RunError

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from hepdann.deploy.graph import Graph
-from hepdann.deploy.images import images_graph
+from hepdann.deploy.check import images_graph
+from hepdann.deploy.graph import Graph, evaluate, onnx_model
 from hepdann.deploy.networks import add_module
-from hepdann.deploy.onnx_file import evaluate, onnx_model
 from hepdann.domains import Scaling
 from hepdann.errors import ConfigError, RunError
 from hepdann.inference import Model, Part

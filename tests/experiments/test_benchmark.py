@@ -15,7 +15,7 @@ from hepdann.errors import ConfigError, Interrupted, ReadError
 from hepdann.experiments import Line, Table, benchmark
 from hepdann.experiments.benchmark import Figure
 from hepdann.experiments.plans import plan
-from hepdann.inference.devices import choose_autocast
+from hepdann.inference.steps import choose_autocast
 from hepdann.plotting import style
 from hepdann.plotting.figures.planes import planes
 from hepdann.readers.reviews import convert_reviews, read_reviews

@@ -10,6 +10,7 @@ from hepdann.networks import (
     NetworkShape,
     StackedBatchNorm,
     StackedLinear,
+    adversarial,
     reverse_gradient,
 )
 from hepdann.networks.layers import member_generators
@@ -115,6 +116,26 @@ def test_prediction_with_collected_statistics_is_the_training_pass(normalisation
     network.collect_statistics(source, target)
     for domain, x, part in ((0, source, slice(0, 30)), (1, target, slice(30, 60))):
         assert torch.allclose(network.latent(x, domain), features[..., part], atol=1e-5)
+
+
+@pytest.mark.parametrize("normalisation", ["domain", "shared"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_compiled_statistics_are_those_of_torch(monkeypatch, normalisation, weighted, dtype):
+    torch.manual_seed(0)
+    network = AdversarialNetwork(NetworkShape(6, 2, (10, 17), (3,), (3,), normalisation), [1, 2])
+    for norm in network.to(dtype).extractor.norm:
+        nn.init.uniform_(norm.weight)
+        nn.init.uniform_(norm.bias)
+    domains = [torch.randn(2, 6, 300, dtype=dtype), 2 + torch.randn(2, 6, 77, dtype=dtype)]
+    weight = torch.rand(2, 377, dtype=dtype) if weighted else None
+    known = []
+    for without in (False, True):  # compiled code
+        if without:
+            monkeypatch.setattr(adversarial, "compiled_statistics", lambda *_: None)
+        network.collect_statistics(*domains, weight=weight)
+        known.append([t.clone() for n in network.extractor.norm for t in (n.mean, n.variance)])
+    torch.testing.assert_close(*known)
 
 
 def test_the_target_is_scored_by_the_last_domains_statistics():

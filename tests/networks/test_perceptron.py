@@ -40,7 +40,8 @@ def test_they_are_those_of_the_network(shape, statistics):
         x, scaling
     )
     scaled = (np.where(np.isnan(x), scaling[0], x.astype("f8")) - scaling[1]) / scaling[2]
-    expected = network.predict(torch.from_numpy(scaled.T.astype("f4"))[None], statistics)
+    events = torch.from_numpy(scaled.T.astype("f4")).expand(3, -1, -1)  # which torch scores
+    expected = network.predict(events, statistics)
     np.testing.assert_allclose(scores, expected[0], rtol=2e-5, atol=2e-6)
     np.testing.assert_allclose(targets, expected[1], rtol=2e-5, atol=2e-6)
     alone, none = Perceptrons(network.shape, network.arrays(), statistics, domain=False)(x, scaling)

@@ -71,8 +71,8 @@ def test_the_wheel_holds_the_packages_alone(unpacked):
     compiled = "hepdann/_compiled."  # optional
     found -= {name for name in found if name.startswith(compiled)}
     expected = files_below("hepdann") | {"hepdann/py.typed"}
-    # the report's page, the toy's settings, what is compiled
-    for pattern in ("*.css", "*.js", "*.html.j2", "*.yaml", "*.c", "*.h"):
+    # pages, templates, settings and tables of samples, what is compiled
+    for pattern in ("*.css", "*.js", "*.j2", "*.json", "*.yaml", "*.c", "*.h"):
         expected |= files_below("hepdann", pattern)
     expected |= {name.replace("cli/", "hepdann_cli/", 1) for name in files_below("cli")}
     shipped = files_below("configs", "*.yaml") | files_below("configs")

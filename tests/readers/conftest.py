@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import uproot
@@ -43,6 +44,25 @@ def write_fixture(tmp_path):
 def write_root_fixture():
     """The function itself, for tests with a folder of their own."""
     return write_root
+
+
+@pytest.fixture(scope="session")
+def everything():
+    """``everything(path)``: each dataset and attribute of HDF5 but the provenance, as bytes."""
+
+    def contents(path):
+        found = {}
+
+        def visit(name, item):
+            found[name] = item[()].tobytes() if isinstance(item, h5py.Dataset) else None
+            for key, value in item.attrs.items():
+                found[f"{name}@{key}"] = np.asarray(value).tolist()
+
+        with h5py.File(path) as file:
+            file.visititems(visit)
+        return found
+
+    return contents
 
 
 @pytest.fixture(name="sample")

@@ -19,10 +19,8 @@ from scipy.stats import ks_2samp
 import hepdann
 from hepdann import samples, shifts
 from hepdann.deploy import export
-from hepdann.deploy.graph import Graph
-from hepdann.deploy.networks import add_member
-from hepdann.deploy.objects import ObjectInputs
-from hepdann.deploy.onnx_file import evaluate, onnx_model
+from hepdann.deploy.graph import Graph, evaluate, onnx_model
+from hepdann.deploy.networks import ObjectInputs, add_member
 from hepdann.domains import StreamReader, prepare, resident_images
 from hepdann.errors import ConfigError, RunError, SchemaError
 from hepdann.evaluation import open_scores
@@ -147,7 +145,7 @@ def test_an_alignment_moves_the_features_of_objects_and_no_object(
     np.testing.assert_allclose(stored.score("target", "quantile"), expected, atol=1e-5)
     np.testing.assert_array_equal(stored.events("target", "quantile").features, mapped.summed)
     assert "quantile" in json.loads((run.folder / "recommendation.json").read_text())["candidates"]
-    monkeypatch.setattr("hepdann.deploy.images._EVENTS", 20)
+    monkeypatch.setattr("hepdann.deploy.check._EVENTS", 20)
     made = export(run.folder, tmp_path / "model.onnx", method="quantile")
     assert made.agreement.largest < 1e-5
 

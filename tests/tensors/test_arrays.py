@@ -131,7 +131,7 @@ def test_a_tensor_file_shows_itself(tmp_path):
     assert "&lt;b&gt;, eta" in html
 
 
-def test_diagnose_takes_tensors_texts_and_paths(tmp_path):
+def test_diagnose_takes_tensors_texts_and_paths(few_trees, tmp_path):
     tensors = Tensors.from_arrays(X, Y, data=D, output=tmp_path / "t.h5")
     new = Tensors.from_arrays(X, Y, data=X + 3)
     found = hepdann.diagnose(tensors)

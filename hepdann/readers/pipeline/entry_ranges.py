@@ -5,7 +5,7 @@ needed twice. What :meth:`Source.read` gives for a range, in any thread and in a
 uproot reads, bit for bit. Branches that :func:`.locate` does not take are read by uproot, into the
 same block.
 
-The fast path from end to end: :func:`choose_reader` chooses it and hands out the ranges,
+The fast path from end to end: :func:`unit_reader` chooses it and hands out the ranges,
 :mod:`.streams` runs them on threads and returns them in order, :class:`Source` reads one of them,
 :mod:`.baskets` finds and decompresses what it needs. Big-endian parts of baskets go as they are to
 :mod:`.events`, which swaps, counts and transposes them tile by tile; :mod:`.range_task` is the
@@ -26,12 +26,16 @@ from numpy.typing import NDArray
 
 from ...errors import ConfigError
 from ...inputs import file_stamp
+from ..datasets import OTHER_READERS, read_hdf5
+from ..planning.images import ImagePlan, find_pixels, hit_branches
 from ..prescan import FileScan
 from ..root.baskets import Baskets, list_baskets, locate, titles, uproot_is_known
 from ..root.opening import open_root, reading
 from ..root.pages import Pages, check_pages, locate_pages
 from .blocks import BlockReader, Empty, RawBlock, misread, read_blocks, to_column
+from .hits import images_of_hits, images_of_pixels, read_hits
 
+IMAGES = 256  # entries whose images are made at a time: 13 MB a channel of the smaller size
 _RANGE_BYTES = 16 << 20  # decoded; some ranges are in flight at once, and they bound the memory
 Reader = Literal["auto", "fast", "uproot"]
 
@@ -235,28 +239,57 @@ class UnitReader(Protocol):
         """Yield units of at most ``size`` entries, in order, that hold each entry once."""
 
 
-def choose_reader(reader: Reader | BlockReader) -> tuple[BlockReader, UnitReader]:
-    """Who reads: block by block, for what is looked at first, and unit by unit.
+def choose_reader(reader: Reader | BlockReader) -> BlockReader:
+    """Who reads block by block, what is looked at first; see :func:`unit_reader`."""
+    units = unit_reader(reader)
+
+    def read(file: FileScan, branches: Sequence[str], size: int) -> Iterator[RawBlock]:
+        for unit in units(file, branches, size):
+            yield unit.read(np.empty)
+
+    return read
+
+
+def unit_reader(reader: Reader | BlockReader, images: ImagePlan | None = None) -> UnitReader:
+    """Who reads files of all kinds unit by unit.
 
     Args:
-        reader: "uproot" reads with uproot alone; "fast" decodes the baskets of local TTrees and
-            the pages of RNTuples itself and refuses files that it cannot; "auto" leaves those to
-            uproot. Or any reader of blocks.
+        reader: "uproot" reads trees with uproot alone; "fast" decodes the baskets of local TTrees
+            and the pages of RNTuples itself and refuses files that it cannot; "auto" leaves those
+            to uproot. Or any reader of blocks of trees.
+        images: that are made, in the threads, of what is read where a unit is drawn.
     """
     if reader == "uproot":
         reader = read_blocks
-    if callable(reader):
-        return reader, partial(by_blocks, reader)
-    cut = partial(_fast, must=reader == "fast")
+    trees = partial(_by_blocks, reader) if callable(reader) else partial(_fast, reader == "fast")
 
-    def read(file: FileScan, branches: Sequence[str], size: int) -> Iterator[RawBlock]:
-        for unit in cut(file, branches, size):
-            yield unit.read(np.empty)
+    def units(file: FileScan, branches: Sequence[str], size: int) -> Iterator[Unit]:
+        if images is not None:
+            yield from _with_images(images, file, branches, min(size, IMAGES))
+        elif file.kind in OTHER_READERS:
+            yield from _by_blocks(OTHER_READERS[file.kind], file, branches, size)
+        else:
+            yield from trees(file, branches, size)
 
-    return read, cut
+    return units
 
 
-def _fast(file: FileScan, branches: Sequence[str], size: int, *, must: bool) -> Iterator[Unit]:
+def _with_images(
+    plan: ImagePlan, file: FileScan, branches: Sequence[str], size: int
+) -> Iterator[Unit]:
+    channels = plan.views[0].channel_names
+    if file.kind == "HDF5":
+        pixels = find_pixels(file, plan.settings)
+        names = {pixels[view.name][channel].dataset for view in plan.views for channel in channels}
+        for block in read_hdf5(file, branches, size, sorted(names)):
+            yield _unit(block, partial(images_of_pixels, block, pixels, plan.views))
+        return
+    parts = hit_branches(file, plan.settings) or {}
+    for block, hits in read_hits(file, branches, size, parts, channels):
+        yield _unit(block, partial(images_of_hits, block, hits, plan.views))
+
+
+def _fast(must: bool, file: FileScan, branches: Sequence[str], size: int) -> Iterator[Unit]:
     """By :class:`.Source` where it can, by uproot elsewhere."""
     possible = file.kind in ("TTree", "RNTuple") and "://" not in file.path and uproot_is_known()
     if must and not possible:
@@ -267,18 +300,22 @@ def _fast(file: FileScan, branches: Sequence[str], size: int, *, must: bool) -> 
         )
     source = Source(file, branches, size) if possible and file.entries else None
     if source is None or not source.fast:
-        yield from by_blocks(read_blocks, file, branches, size)
+        yield from _by_blocks(read_blocks, file, branches, size)
         return
     for start, stop in source.ranges:
         yield Unit(start, stop, partial(source.read, start, stop))
 
 
-def by_blocks(
+def _by_blocks(
     read: BlockReader, file: FileScan, branches: Sequence[str], size: int
 ) -> Iterator[Unit]:
     """Read where the units are drawn, one after the other."""
     for block in read(file, branches, size):
-        yield Unit(block.start, block.start + len(block), partial(_same, block))
+        yield _unit(block, partial(_same, block))
+
+
+def _unit(block: RawBlock, read: Callable[[Empty], RawBlock]) -> Unit:
+    return Unit(block.start, block.start + len(block), read)
 
 
 def _same(block: RawBlock, _: Empty) -> RawBlock:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...config import SplitConfig
 from ...errors import ReadError
 from ...expressions import Expression
 from ...tensors import Block, Jagged, event_ids, split_of
@@ -19,8 +18,7 @@ from ..planning.labels import to_labels
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import Branch, FileScan
 from .blocks import Empty, RawBlock
-from .summary import Accumulator
-from .tiles import Tiles, compiled
+from .summary import Accumulator, Tiles, compiled
 
 _PLANES = "an unknown plane code is in no segment: cut it away, e.g. --cut 'planecode > 0'"
 _PLACE = ""  # which no branch is called
@@ -187,8 +185,6 @@ def make_events(
     sample: SamplePlan,
     file: FileScan,
     raw: RawBlock,
-    classes: Sequence[str],
-    split: SplitConfig,
     truth: NDArray[np.int64] | None = None,
     empty: Empty = np.empty,
     shifted: Mapping[str, Shifted] | None = None,
@@ -200,8 +196,6 @@ def make_events(
         sample: the sample that the block belongs to.
         file: the file it was read from.
         raw: the entries.
-        classes: class names by label.
-        split: how events are split.
         truth: (n,) true class of each entry, of pseudo-data.
         empty: where the features go.
         shifted: gives the features of variations that have a tree of their own, by event id.
@@ -221,7 +215,7 @@ def make_events(
             truth = None if truth is None else truth[passed]
     lookup = sample.columns.lookup(arrays)
     ids = event_ids(sample.source.config.name, [arrays[name] for name in sample.id_branches])
-    splits = split_of(ids, split)
+    splits = split_of(ids, plan.config.convert.split)
     if sample.split is not None:
         value = sample.split.evaluate(lookup, size)
         splits = np.select([value == 0, value == 1], [2, 1], 0).astype(np.uint8)
@@ -235,18 +229,21 @@ def make_events(
         statistics.weigh(features, weight)
     where = f"{file.path}:{file.tree}, entries {entries[0]}-{entries[1] - 1}"
     made = {one.collection.name: _make_objects(one, arrays, size, where) for one in sample.objects}
+    truth_label = None
+    if truth is not None:
+        truth_label = _in_classes(truth, "true label", file, entries, plan.classes)
     block = Block(
         features=features,
         spectators=spectators,
         weight=weight,
         sample=np.full(size, sample.index, dtype=np.uint16),
         event_id=ids,
-        label=_label(sample, lookup, size, file, entries, classes),
+        label=_label(sample, lookup, size, file, entries, plan.classes),
         weights={
             name: weight if e is None else _weight(e, sample, lookup, size, file, entries)
             for name, e in sample.weights.items()
         },
-        truth=None if truth is None else _in_classes(truth, "true label", file, entries, classes),
+        truth=truth_label,
         views=views,
         objects={name: objects for name, (objects, _) in made.items()},
         variations=_varied(plan, sample, arrays, ids, features, shifted or {}),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
@@ -12,10 +12,8 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ...config import ConversionConfig
 from ...errors import ConfigError, ReadError
-from ...tensors import SPLITS, ObjectCounter, PreparedRows, TensorWriter, View, ViewCounter
-from ..planning.decision import Decision
+from ...tensors import SPLITS, ObjectCounter, PreparedRows, TensorWriter, ViewCounter
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import FileScan
 from .blocks import Scratch
@@ -29,46 +27,37 @@ _HUGE = 1e30  # no measurement, but what a flipped bit in an exponent makes
 _ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
 
 
-@dataclass
-class Counts:
-    """What is counted of MC events, by class and by split."""
-
-    events: NDArray[np.int64]
-    sum_weight: NDArray[np.float64]
-    sum_weight2: NDArray[np.float64]
-    splits: NDArray[np.int64]
-
-    @classmethod
-    def zero(cls, classes: int) -> Counts:
-        """Nothing yet."""
-        events, splits = np.zeros(classes, np.int64), np.zeros(len(SPLITS), np.int64)
-        return cls(events, np.zeros(classes), np.zeros(classes), splits)
-
-    def add(self, other: Counts) -> None:
-        """Add what another one has counted."""
-        self.events += other.events
-        self.sum_weight += other.sum_weight
-        self.sum_weight2 += other.sum_weight2
-        self.splits += other.splits
-
-
-class ImageCounts:
-    """What is counted of the images of one domain.
+class Counted:
+    """What is counted of entries that were read, of one domain, and of the events that passed.
 
     Attributes:
-        pixels: of the events that passed.
+        sums: of the weights, and of their squares.
+        left_out: (2,) entries outside of the lumi mask, and duplicates.
+        statistics: of the features.
+        classes: (3, C) events of MC by class, sums of their weights and of the squares.
+        splits: events of MC in each.
+        pixels: of the images.
         faults: what was left out of the images of all entries, by reason.
+        objects: of each collection.
     """
 
-    def __init__(self, views: Sequence[View]) -> None:
-        self.pixels = ViewCounter(views)
-        self.faults: dict[str, int] = {}
+    def __init__(self, plan: Plan, domain: str) -> None:
+        names = [feature.name for feature in plan.features]
+        indicators = [feature.settings.indicator for feature in plan.features]
+        self.entries = self.passed = 0
+        self.sums, self.left_out = np.zeros(2), np.zeros(2, np.int64)
+        self.statistics = Accumulator(domain, names, indicators)
+        self.classes, self.splits = np.zeros((3, len(plan.classes))), np.zeros(len(SPLITS), int)
+        self.pixels, self.objects = ViewCounter(plan.views), ObjectCounter(plan.objects)
+        self.faults = Counter[str]()
 
-    def add(self, other: ImageCounts) -> None:
+    def add(self, other: Counted) -> None:
         """Add what another one has counted."""
+        for name in ("entries", "passed", "sums", "left_out", "classes", "splits", "faults"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.statistics.merge(other.statistics)
         self.pixels.merge(other.pixels)
-        for reason, count in other.faults.items():
-            self.faults[reason] = self.faults.get(reason, 0) + count
+        self.objects.merge(other.objects)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,25 +65,13 @@ class Done:
     """One unit of work.
 
     Attributes:
-        entries: how many were read.
         rows: the events that passed.
-        statistics: of their features.
-        counts: of classes and splits.
-        sums: of the weights, and of their squares.
-        left_out: (2,) entries outside of the lumi mask, and duplicates.
-        images: of pixels; ``None`` where events have no images.
-        objects: of objects; ``None`` where events have none.
+        counted: of all entries.
         scratch: the memory that the rows are in, to be given back with :meth:`Work.release`.
     """
 
-    entries: int
     rows: PreparedRows
-    statistics: Accumulator
-    counts: Counts
-    sums: NDArray[np.float64]
-    left_out: NDArray[np.int64]
-    images: ImageCounts | None
-    objects: ObjectCounter | None
+    counted: Counted
     scratch: Scratch
 
 
@@ -103,24 +80,15 @@ class Work:
 
     Args:
         plan: the conversion.
-        config: its settings.
-        classes: class names by label.
         truth: the true labels of the data.
         writer: knows how rows look in the file.
         read: cuts a file into units.
     """
 
     def __init__(
-        self,
-        plan: Plan,
-        config: ConversionConfig,
-        classes: Sequence[str],
-        truth: TruthFile | None,
-        writer: TensorWriter,
-        read: UnitReader,
+        self, plan: Plan, truth: TruthFile | None, writer: TensorWriter, read: UnitReader
     ) -> None:
-        self._plan, self._convert, self._classes = plan, config.convert, classes
-        self._truth, self._writer, self._read = truth, writer, read
+        self._plan, self._truth, self._writer, self._read = plan, truth, writer, read
         self._spare: list[Scratch] = []
 
     def jobs(
@@ -129,7 +97,7 @@ class Work:
         """The work in order, numbered by file; a file is opened when its first unit is drawn."""
         for number, (sample, file) in enumerate(files):
             truth = self._truth if sample.source.domain == "data" else None
-            size = self._convert.block_size
+            size = self._plan.config.convert.block_size
             shifted = {
                 name: ShiftedTree(sample, file, variation, self._read, size).features
                 for name, variation in sample.variations.items()
@@ -164,167 +132,113 @@ class Work:
         raw = unit.read(scratch)
         if truth is not None:
             truth.check(raw.columns, file, raw.start)
-        events = make_events(
-            self._plan,
-            sample,
-            file,
-            raw,
-            self._classes,
-            self._convert.split,
-            None if truth is None else truth.labels,
-            scratch,
-            shifted,
-        )
-        block, counts = events.block, Counts.zero(len(self._classes))
+        labels = None if truth is None else truth.labels
+        made = make_events(self._plan, sample, file, raw, labels, scratch, shifted)
+        block, counted = made.block, Counted(self._plan, sample.source.domain)
         weight = block.weight.astype(np.float64)
+        counted.entries, counted.passed, counted.faults = len(raw), len(block), Counter(raw.faults)
+        counted.sums += weight.sum(), np.square(weight).sum()
+        counted.left_out, counted.statistics = made.left_out, made.statistics
         if block.label is not None:
-            size = len(self._classes)
-            counts = Counts(
-                np.bincount(block.label, minlength=size),
-                np.bincount(block.label, weight, minlength=size).astype(np.float64),
-                np.bincount(block.label, weight**2, minlength=size).astype(np.float64),
-                np.bincount(events.split, minlength=len(SPLITS)),
-            )
-        rows = self._writer.prepare(sample.source.domain, block, events.split)
-        images = None
-        if self._writer.layout.views:
-            images = ImageCounts(self._writer.layout.views)
-            images.pixels.add(block.views)
-            images.faults = raw.faults
-        objects = None
-        if self._writer.layout.objects:
-            objects = ObjectCounter(self._writer.layout.objects)
-            objects.add(block.objects, events.truncated)
-        sums = np.array([weight.sum(), np.square(weight).sum()])
-        return Done(
-            len(raw), rows, events.statistics, counts, sums, events.left_out, images, objects,
-            scratch,
-        )  # fmt: skip
+            for row, powers in zip(counted.classes, (None, weight, weight**2), strict=True):
+                row += np.bincount(block.label, powers, minlength=len(row))
+            counted.splits += np.bincount(made.split, minlength=len(SPLITS))
+        if block.views:
+            counted.pixels.add(block.views)
+        if block.objects:
+            counted.objects.add(block.objects, made.truncated)
+        rows = self._writer.prepare(sample.source.domain, block, made.split)
+        return Done(rows, counted, scratch)
 
 
 def _fail(error: ReadError) -> NoReturn:
     raise error
 
 
-_Saved = tuple[dict[str, Accumulator], Counts, dict[str, ImageCounts], dict[str, ObjectCounter]]
-
-
 class Tally:
     """The counts of a conversion.
 
     Args:
-        made: what the conversion does.
+        plan: what it does.
 
     Attributes:
-        stats: of the features, by domain.
-        counts: of the events of each class.
-        images: of the images, by domain; empty without images.
-        objects: of the objects, by domain; empty without objects.
+        of: what is counted, by domain.
+        files: of each that was read.
     """
 
-    def __init__(self, made: Decision) -> None:
-        self._made = made
-        features, domains = made.plan.features, made.plan.names
-        names = [feature.name for feature in features]
-        indicators = [feature.settings.indicator for feature in features]
-        views = () if made.images is None else made.images.views
-        self.stats = {domain: Accumulator(domain, names, indicators) for domain in domains}
-        self.counts = Counts.zero(len(made.classes))
-        self.images = {domain: ImageCounts(views) for domain in domains if views}
-        objects = made.plan.objects
-        self.objects = {domain: ObjectCounter(objects) for domain in domains if objects}
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.of = {domain: Counted(plan, domain) for domain in plan.names}
+        self.files: list[FileCount] = []
 
-    def add(self, result: Done) -> None:
-        """Add a range of entries."""
-        self.stats[result.rows.domain].merge(result.statistics)
-        self.counts.add(result.counts)
-        if result.images is not None:
-            self.images[result.rows.domain].add(result.images)
-        if result.objects is not None:
-            self.objects[result.rows.domain].merge(result.objects)
-
-    def saved(self) -> _Saved:
-        """The counts as they are now, for :meth:`restore`."""
-        return deepcopy((self.stats, self.counts, self.images, self.objects))
-
-    def restore(self, saved: _Saved) -> None:
-        """Forget what was added since."""
-        self.stats, self.counts, self.images, self.objects = saved
+    def add(self, sample: SamplePlan, file: FileScan, counted: Counted) -> None:
+        """Add a file."""
+        domain, name = sample.source.domain, sample.source.config.name
+        self.of[domain].add(counted)
+        of = domain, name, file.path, file.tree, file.entries, counted.passed
+        weight, weight2 = counted.sums.tolist()
+        self.files.append(FileCount(*of, weight, weight2, *map(int, counted.left_out)))
 
     @property
     def features(self) -> tuple[FeatureStats, ...]:
         """Statistics of each feature of each domain."""
-        return tuple(one for stats in self.stats.values() for one in stats.stats())
+        return tuple(one for counted in self.of.values() for one in counted.statistics.stats())
 
     @property
     def class_counts(self) -> tuple[ClassCount, ...]:
         """Events and weights of each class of MC."""
-        counts = self.counts
+        figures = self.of["mc"].classes.T.tolist() if "mc" in self.of else []
         return tuple(
-            ClassCount(
-                name,
-                i,
-                int(counts.events[i]),
-                float(counts.sum_weight[i]),
-                math.sqrt(counts.sum_weight2[i]),
-            )
-            for i, name in enumerate(self._made.classes)
-            if "mc" in self.stats
+            ClassCount(self._plan.classes[i], i, int(events), weight, math.sqrt(weight2))
+            for i, (events, weight, weight2) in enumerate(figures)
         )
 
-    def check(self, files: Sequence[FileCount]) -> None:
+    def check(self) -> None:
         """Refuse what only the whole stream can tell.
-
-        Args:
-            files: that were read.
 
         Raises:
             ConfigError: no events, no finite value of a feature, no object of a collection, an
                 empty class or split, or a class of negative weight.
         """
-        for domain, stats in self.stats.items():
-            of_domain = [file for file in files if file.domain == domain]
+        for domain, counted in self.of.items():
+            of_domain = [file for file in self.files if file.domain == domain]
             what = {"mc": "MC", "data": "data"}[domain]
-            if not any(file.passed for file in of_domain):
-                self._nothing_passed(domain, what, sum(file.read for file in of_domain))
-            if stats.empty():
+            if not counted.passed:
+                self._nothing_passed(domain, what, counted.entries)
+            if empty := counted.statistics.empty():
                 raise ConfigError(
-                    f"feature '{stats.empty()[0]}' has no finite value in {what}",
+                    f"feature '{empty[0]}' has no finite value in {what}",
                     where=next(file.path for file in of_domain if file.passed),
                     mend="leave it out of the features, or check its sentinel (missing)",
                 )
-            without = self.objects[domain].without() if self.objects else []
-            if without:
+            if without := counted.objects.without():
                 raise ConfigError(
                     f"no object of '{without[0]}' is in {what}",
                     where=f"convert.objects.{without[0]}",
                     mend="loosen the cut, or leave it out",
                 )
-        for index, name in enumerate(self._made.classes if "mc" in self.stats else ()):
-            if not self.counts.events[index]:
-                if self._made.may_be_empty:
-                    continue
+        for one in self.class_counts:
+            if not one.events and not self._plan.may_be_empty:
                 raise ConfigError(
-                    f"class '{name}' (label {index}) has no events",
+                    f"class '{one.name}' (label {one.label}) has no events",
                     mend="loosen the cut, or correct the classes",
                 )
-            if self.counts.sum_weight[index] <= 0:
+            if one.events and one.sum_weight <= 0:
                 raise ConfigError(
-                    f"the weights of class '{name}' add up to {self.counts.sum_weight[index]:g}",
+                    f"the weights of class '{one.name}' add up to {one.sum_weight:g}",
                     mend="a class needs a positive sum: check weight and scale (a template that "
                     "is subtracted needs the one that it is subtracted from)",
                 )
-        self._check_splits()
+        if "mc" in self.of:
+            self._check_splits(self.of["mc"].splits)
 
-    def _check_splits(self) -> None:
-        split, splits = self._made.config.convert.split, self.counts.splits
+    def _check_splits(self, splits: NDArray[np.int64]) -> None:
+        split = self._plan.config.convert.split
         shares = [split.train, split.validation, split.test] if split.by is None else [1, 1, 1]
         expected = np.array(shares) * splits.sum()
         empty = np.flatnonzero((splits == 0) & (expected > _ENOUGH))
         if len(empty):
-            ids = ", ".join(
-                dict.fromkeys(n for s in self._made.plan.samples for n in s.id_branches)
-            )
+            ids = ", ".join(dict.fromkeys(n for s in self._plan.samples for n in s.id_branches))
             if split.by is not None:
                 raise ConfigError(
                     f"no event falls into the {SPLITS[int(empty[0])]} split: of '{split.by}' 0 is "
@@ -339,7 +253,7 @@ class Tally:
             )
 
     def _nothing_passed(self, domain: str, what: str, read: int) -> None:
-        samples = [s for s in self._made.plan.samples if s.source.domain == domain]
+        samples = [s for s in self._plan.samples if s.source.domain == domain]
         if not read:
             raise ConfigError(
                 f"the {what} files hold no events", where=samples[0].source.files[0].path
@@ -356,29 +270,28 @@ class Tally:
 
         Of objects, how many events have more than are kept.
         """
-        most = {one.name: one.most for one in self._made.plan.objects}
+        most = {one.name: one.most for one in self._plan.objects}
         notes = [
-            f"{domain}: {count:,} events ({100 * count / counter.events:.2g} %) have more than "
+            f"{domain}: {count:,} events ({100 * count / counted.passed:.2g} %) have more than "
             f"{most[name]} {name}, of which the first are kept"
-            for domain, counter in self.objects.items()
-            for name, count in counter.truncated.items()
+            for domain, counted in self.of.items()
+            for name, count in counted.objects.truncated.items()
             if count
         ]
-        for domain, counts in self.images.items():
-            notes += [f"{domain}: {count:,} {reason}" for reason, count in counts.faults.items()]
-            if counts.pixels.empty:
-                notes.append(f"{domain}: {counts.pixels.empty:,} events have empty images")
-        counted = zip(self._made.classes, self.counts.events, strict=True)
-        absent = [name for name, events in counted if not events]
-        if self._made.may_be_empty and absent and "mc" in self.stats:
+        for domain, counted in self.of.items():
+            notes += [f"{domain}: {count:,} {reason}" for reason, count in counted.faults.items()]
+            if counted.pixels.empty:
+                notes.append(f"{domain}: {counted.pixels.empty:,} events have empty images")
+        absent = [one.name for one in self.class_counts if not one.events]
+        if self._plan.may_be_empty and absent:
             notes.append(f"no event is in {', '.join(absent)}")
         return notes
 
     def suspicions(self) -> list[str]:
         """A minimum of exactly -999 or 1e38 is rarely measured; a constant tells nothing apart."""
         notes = {}
-        for stats in self.stats.values():
-            for one in stats.stats():
+        for counted in self.of.values():
+            for one in counted.statistics.stats():
                 if one.minimum in _SENTINELS and one.name not in notes:
                     notes[one.name] = (
                         f"{one.name}: the minimum is {one.minimum:g}; if that marks a missing "

@@ -14,13 +14,11 @@ from ...cluster import Cluster
 from ...errors import ReadError
 from ...parallel import Executor, Link
 from ...tensors import TensorWriter, open_tensors, read_rows
-from ..images.reader import image_units
 from ..planning.columns import Columns
-from ..planning.decision import Decision
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import FileScan
 from .blocks import Scratch
-from .entry_ranges import Reader, choose_reader
+from .entry_ranges import Reader, unit_reader
 from .events import column_names
 from .range_task import Done, Work
 
@@ -113,34 +111,34 @@ def feature_info(plan: Plan) -> list[dict[str, Any]]:
 
 
 def new_file(
-    made: Decision, output: Path, capacity: Mapping[str, int], threads: int, *, truth: bool
+    plan: Plan, output: Path, capacity: Mapping[str, int], threads: int, *, truth: bool
 ) -> TensorWriter:
     """The writer of a conversion's tensor file, or of a part of it.
 
     Args:
-        made: the conversion.
+        plan: the conversion.
         output: the file.
         capacity: domain to an upper bound of its rows.
         threads: that compress.
         truth: whether true labels of data are stored.
     """
-    plan, info = made.plan, feature_info(made.plan)
+    info = feature_info(plan)
     return TensorWriter(
         output,
         features=column_names(plan.features),
         units=[str(entry["unit"]) for entry in info],
         spectators=plan.spectators,
-        classes=made.classes,
+        classes=plan.classes,
         samples=plan.names,
         capacity=capacity,
-        split=made.config.convert.split,
+        split=plan.config.convert.split,
         weights=plan.weights,
         variations=plan.variations,
         truth=truth,
         feature_info=info,
-        views=() if made.images is None else made.images.views,
+        views=plan.views,
         objects=plan.objects,
-        compress=made.config.convert.compress,
+        compress=plan.config.convert.compress,
         threads=threads,
     )
 
@@ -150,24 +148,24 @@ class _ShardTask:
     """Converts one file of one sample into a tensor file of its own.
 
     Attributes:
-        made: the conversion, of that sample and file alone.
+        plan: the conversion, of that sample and file alone.
         reader: that reads it.
         output: the tensor file.
     """
 
-    made: Decision
+    plan: Plan
     reader: Reader
     output: Path
 
     def __call__(self, _: Link) -> list[Done] | ReadError:
         """What is counted of each range of entries, without its rows; or why the file is bad."""
-        made, (sample,) = self.made, self.made.plan.samples
+        plan, (sample,) = self.plan, self.plan.samples
         (file,) = sample.source.files
-        capacity = dict.fromkeys(made.plan.names, 0) | {sample.source.domain: file.entries}
-        units, counted = image_units(choose_reader(self.reader)[1], made.images), []
+        capacity = dict.fromkeys(plan.names, 0) | {sample.source.domain: file.entries}
+        counted = []
         try:
-            with new_file(made, self.output, capacity, 1, truth=False) as writer:
-                work = Work(made.plan, made.config, made.classes, None, writer, units)
+            with new_file(plan, self.output, capacity, 1, truth=False) as writer:
+                work = Work(plan, None, writer, unit_reader(self.reader, plan.images))
                 with Stream(work.jobs([(sample, file)]), 1) as stream:
                     for done in stream.take(0):
                         writer.put(done.rows)
@@ -187,7 +185,7 @@ class ShardStream:
     In place of :class:`.Stream`; the rows are the same, whatever worker made them, and when.
 
     Args:
-        made: the conversion.
+        plan: the conversion.
         files: with their samples, in order.
         reader: that reads them.
         cluster: the workers, which see the files and ``folder`` by the same names.
@@ -196,7 +194,7 @@ class ShardStream:
 
     def __init__(
         self,
-        made: Decision,
+        plan: Plan,
         files: Sequence[tuple[SamplePlan, FileScan]],
         reader: Reader,
         cluster: Cluster,
@@ -207,7 +205,7 @@ class ShardStream:
         executor = Executor(cluster.workers, resume_hint=hint)
         for number, (sample, file) in enumerate(files):
             executor.submit(
-                number, _ShardTask(_part(made, sample, file), reader, self._path(number))
+                number, _ShardTask(_part(plan, sample, file), reader, self._path(number))
             )
         self._completed = executor.completed()
         self._results: dict[int, list[Done] | ReadError] = {}
@@ -245,7 +243,7 @@ class ShardStream:
         self._path(number).unlink()
 
 
-def _part(made: Decision, sample: SamplePlan, file: FileScan) -> Decision:
+def _part(plan: Plan, sample: SamplePlan, file: FileScan) -> Plan:
     """The conversion of one file, with what is known of the branches that are read alone."""
     needed = {name: file.branches[name] for name in sample.branches}
     columns = Columns.of(needed)
@@ -256,4 +254,4 @@ def _part(made: Decision, sample: SamplePlan, file: FileScan) -> Decision:
         columns=columns,
         selection=replace(sample.selection, columns=columns),
     )
-    return replace(made, plan=replace(made.plan, samples=(part,)))
+    return replace(plan, samples=(part,))

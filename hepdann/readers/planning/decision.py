@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...config import ConversionConfig, ConvertConfig
 from ..conversion_record import Like
-from ..images.hdf5 import IDENTITY
-from ..images.plan import (
+from ..datasets import IDENTITY
+from ..pipeline.blocks import BlockReader
+from .columns import looks_like
+from .features import with_objects
+from .images import (
     ImagePlan,
     detector_truth,
     hit_branches,
@@ -17,36 +20,12 @@ from ..images.plan import (
     is_segment,
     plan_images,
 )
-from ..pipeline.blocks import BlockReader
-from .columns import looks_like
-from .features import with_objects
 from .input_samples import Input, Skips, common
-from .labels import class_names, find_label, label_values
+from .labels import class_names, distinct_labels, find_label
 from .plan import Plan, make_plan
 
 SEGMENTS = tuple(f"segment {number}" for number in range(11))
 _PLANES = (67, 68, 173, 174)  # plane codes of the two sizes, without and with "no plane"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A conversion that can begin.
-
-    Attributes:
-        plan: columns and samples.
-        config: settings, with those that were found.
-        label: of MC, which the truth of data has too.
-        classes: names by label.
-        images: what images are made; ``None`` of tables.
-        may_be_empty: whether a class may be without events.
-    """
-
-    plan: Plan
-    config: ConversionConfig
-    label: str | None
-    classes: tuple[str, ...]
-    images: ImagePlan | None = None
-    may_be_empty: bool = False
 
 
 def decide(
@@ -55,7 +34,7 @@ def decide(
     model: Like | None,
     read: BlockReader,
     skips: Skips,
-) -> Decision:
+) -> Plan:
     """Choose columns, images, label and classes.
 
     Args:
@@ -74,11 +53,10 @@ def decide(
     if images is not None:
         return _of_images(inputs, config, images, read, skips, model)
     if model is not None:
-        plan = make_plan(inputs, config, model.label, skips)
-        return Decision(plan, config, model.label, model.classes)
+        return replace(make_plan(inputs, config, model.label, skips), classes=model.classes)
     label = find_label(inputs, config.convert, read, skips)
     plan = make_plan(inputs, config, label, skips)
-    return Decision(plan, config, label, class_names(plan.samples, config.convert, read, skips))
+    return replace(plan, classes=class_names(plan.samples, config.convert, read, skips))
 
 
 def _of_images(
@@ -88,7 +66,7 @@ def _of_images(
     read: BlockReader,
     skips: Skips,
     model: Like | None,
-) -> Decision:
+) -> Plan:
     """Choose label, event id and spectators of events with images, where the user does not."""
     # the label is the segment of the vertex, as it is stored or as the plane code gives it;
     # spectators are all other scalars of MC, of which data keep those that tell no vertex
@@ -110,26 +88,28 @@ def _of_images(
 
     def planned(label: str | None) -> Plan:
         plan = make_plan(inputs, without, label, skips, hidden=hidden)
-        return replace(plan, notes=(*plan.notes, *_notes(images, convert, hidden)))
+        notes = (*plan.notes, *_notes(images, convert, hidden))
+        return replace(plan, config=config, notes=notes, images=images, may_be_empty=True)
 
     if model is not None:
-        return Decision(planned(model.label), config, model.label, model.classes, images, True)
+        return replace(planned(model.label), classes=model.classes)
     plan, classes = planned(label), convert.class_names
     fixed = label is not None and (is_segment(label) or label.startswith("segment("))
     if fixed and classes is None:
         classes = list(SEGMENTS)
     elif label is not None and is_plane(label) and classes is None:
-        low, high = _range(plan, convert, read, skips)
-        fixed, first = True, int(low > 0)
+        codes = distinct_labels(plan.samples, convert, read, skips)
+        fixed, first = True, int(min(codes, default=1) > 0)
         if first:
             label = f"`{label}` - 1"
             plan = planned(label)
-        count = next((n for n in _PLANES if n > high - first), high - first + 1)
+        high = max(codes, default=0) - first
+        count = next((n for n in _PLANES if n > high), high + 1)
         classes = [f"plane {number}" for number in range(first, count + first)]
     if classes is not None:
         convert = convert.model_copy(update={"classes": list(classes)})
     names = class_names(plan.samples, convert, read, skips)
-    return Decision(plan, config, plan.label, names, images, fixed)
+    return replace(plan, classes=names, may_be_empty=fixed)
 
 
 def _label(
@@ -167,20 +147,6 @@ def _spectators(inputs: Sequence[Input], convert: ConvertConfig, label: str | No
         and not is_identity(branch.name)
         and looks_like(branch.name) not in ("a weight", "an event id")
     ]
-
-
-def _range(plan: Plan, convert: ConvertConfig, read: BlockReader, skips: Skips) -> tuple[int, int]:
-    """Smallest and largest value of the label of the events that pass."""
-    low, high = 1, 0
-    for sample in plan.samples:
-        if sample.label is None:
-            continue
-        for file in skips.left(sample.source):
-            with skips.using(sample.source, file):
-                for values in label_values(sample, file, convert.block_size, read):
-                    if len(values):
-                        low, high = min(low, int(values.min())), max(high, int(values.max()))
-    return low, high
 
 
 def _notes(images: ImagePlan, convert: ConvertConfig, hidden: Sequence[str]) -> list[str]:

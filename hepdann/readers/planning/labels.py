@@ -266,24 +266,8 @@ def class_names(
 def _from_values(
     samples: Sequence[SamplePlan], convert: ConvertConfig, read: BlockReader, skips: Skips
 ) -> tuple[str, ...]:
-    labels: set[int] = set()
-    label = ""
-    for sample in samples:
-        if sample.label is None:
-            continue
-        label = sample.label.text
-        for file in skips.left(sample.source):
-            in_file: set[int] = set()
-            with skips.using(sample.source, file):
-                for values in label_values(sample, file, convert.block_size, read):
-                    in_file |= {int(value) for value in _distinct(values)}
-                    if len(labels | in_file) > _MOST_CLASSES:
-                        raise ConfigError(
-                            f"label '{label}' has more than {_MOST_CLASSES} values",
-                            mend="name another branch with --label, or write a condition",
-                        )
-                labels |= in_file
-        skips.require(sample.source)
+    labels = distinct_labels(samples, convert, read, skips)
+    label = next(sample.label.text for sample in samples if sample.label is not None)
     if not labels:
         cut = next((s.cut.text for s in samples if s.cut is not None), None)
         raise ConfigError(
@@ -303,15 +287,38 @@ def _from_values(
     return ("background", "signal") if count == 2 else tuple(f"class-{i}" for i in range(count))
 
 
-def label_values(
-    sample: SamplePlan, file: FileScan, size: int, read: BlockReader
-) -> Iterator[NDArray[np.int64]]:
-    """The labels of the events of one file that pass.
+def distinct_labels(
+    samples: Sequence[SamplePlan], convert: ConvertConfig, read: BlockReader, skips: Skips
+) -> set[int]:
+    """The values of the label among the events that pass.
 
     Raises:
-        ConfigError: the label reads no branch.
+        ConfigError: there are too many for classes, or the label reads no branch.
         ReadError: a label is not an integer.
     """
+    labels: set[int] = set()
+    for sample in samples:
+        if sample.label is None:
+            continue
+        for file in skips.left(sample.source):
+            in_file: set[int] = set()
+            with skips.using(sample.source, file):
+                for values in _label_values(sample, file, convert.block_size, read):
+                    in_file |= {int(value) for value in _distinct(values)}
+                    if len(labels | in_file) > _MOST_CLASSES:
+                        raise ConfigError(
+                            f"label '{sample.label.text}' has more than {_MOST_CLASSES} values",
+                            mend="name another branch with --label, or write a condition",
+                        )
+                labels |= in_file
+        skips.require(sample.source)
+    return labels
+
+
+def _label_values(
+    sample: SamplePlan, file: FileScan, size: int, read: BlockReader
+) -> Iterator[NDArray[np.int64]]:
+    """The labels of the events of one file that pass."""
     assert sample.label is not None
     columns = sample.columns
     branches = list(dict.fromkeys([*columns.reads(sample.label), *columns.reads(sample.cut)]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ...config import ConversionConfig
 from ...errors import ConfigError, ReadError
 from ...expressions import Expression
-from ...tensors import Collection
+from ...tensors import Collection, View
 from ..prescan import FileScan
 from .columns import (
     Columns,
@@ -32,6 +32,7 @@ from .features import (
     taken_branches,
     vary,
 )
+from .images import ImagePlan
 from .input_samples import Input, Skips, check_types, common
 from .selection import LumiMask, Selection
 
@@ -81,20 +82,25 @@ class SamplePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole conversion, but for the classes that a label branch turns out to have.
+    """A conversion that can begin, once it is known which classes a label branch has.
 
     Attributes:
+        config: settings, with those that were found.
         features: the inputs, in order, without the indicator columns.
         spectators: names of the spectators.
         samples: MC first.
         names: domain to sample names.
         weights: names of further weights.
         variations: names of systematic variations.
-        label: text of the label expression.
+        label: text of the label expression of MC, which the truth of data has too.
         left_out: branches that are no features.
         notes: what the user should know.
+        classes: names by label.
+        images: what images are made; ``None`` of tables.
+        may_be_empty: whether a class may be without events.
     """
 
+    config: ConversionConfig
     features: tuple[Feature, ...]
     spectators: tuple[str, ...]
     samples: tuple[SamplePlan, ...]
@@ -104,6 +110,14 @@ class Plan:
     label: str | None
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    images: ImagePlan | None = None
+    may_be_empty: bool = False
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The images of an event."""
+        return () if self.images is None else self.images.views
 
     @property
     def objects(self) -> tuple[Collection, ...]:
@@ -166,6 +180,7 @@ def make_plan(
     explicit = convert.features is not None
     rest = explain_left_out(inputs, shared, features, of_objects | taken, explicit=explicit)
     return Plan(
+        config,
         tuple(features),
         tuple(name for name, _ in spectators),
         tuple(samples),

@@ -8,6 +8,7 @@ import struct
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from ...errors import HepdannError, ReadError
@@ -80,8 +81,6 @@ def open_root(path: str) -> Iterator[Any]:
     """
     import uproot
 
-    from .local_file import PositionalSource
-
     local = "://" not in path
     if local:
         _check_header(path)
@@ -91,7 +90,7 @@ def open_root(path: str) -> Iterator[Any]:
             {path: None},
             object_cache=None,
             array_cache=None,
-            handler=PositionalSource if local else None,
+            handler=_positional_source() if local else None,
         )
     with directory:
         yield directory
@@ -127,3 +126,39 @@ def _check_header(path: str) -> None:
             where=path,
             mend="wait for the writer, or recover what is there with hadd",
         )
+
+
+@cache
+def _positional_source() -> Any:
+    """What ``uproot.open(handler=...)`` takes: bytes read by position, in the calling thread.
+
+    uproot maps local files by default. A mapped file that shrinks or whose disk goes away kills the
+    process with SIGBUS; a read by position is an ordinary error. Nothing is allocated for a damaged
+    length that points beyond the end.
+    """
+    from uproot.source.file import FileResource, MultithreadedFileSource
+    from uproot.source.futures import ResourceTrivialExecutor
+
+    class Resource(FileResource):  # type: ignore[misc]
+        def get(self, start: int, stop: int) -> bytes:
+            """The bytes from ``start`` to ``stop``, or to the end; uproot checks the length."""
+            descriptor = self.file.fileno()
+            stop = min(stop, os.fstat(descriptor).st_size)
+            pieces = []
+            while 0 <= start < stop:
+                piece = os.pread(descriptor, stop - start, start)  # at most 2 GiB at once
+                if not piece:
+                    break
+                pieces.append(piece)
+                start += len(piece)
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    class Source(MultithreadedFileSource):  # type: ignore[misc]
+        ResourceClass = Resource
+
+        def _open(self) -> None:
+            resource = Resource(self._file_path)
+            self._executor = ResourceTrivialExecutor(resource)
+            self._num_bytes = os.fstat(resource.file.fileno()).st_size
+
+    return Source

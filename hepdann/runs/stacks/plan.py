@@ -11,7 +11,7 @@ from ...config import TrainConfig
 from ...config.schedules import LambdaSchedule, RateSchedule
 from ...domains import auto_batch_size
 from ...errors import refuse
-from ...inference.devices import choose_autocast, choose_device
+from ...inference.steps import choose_autocast, choose_device
 from ...methods import Method, calibration_of, method_of
 from ...networks.shape import NetworkShape, Normalisation, ObjectShape, ViewShape
 from ...registry import PARAMETRISED

@@ -12,15 +12,12 @@ import os
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import SchemaError
-from ...outputs import mend_of
 from ..layout import Dataset
 from .chunks import add_filters, write_at
 
@@ -28,19 +25,6 @@ _COPY_BYTES = 1 << 20
 _FLUSH_BYTES = 64 << 20
 _PAGE = 4096
 _LARGE = 512  # bytes; 64 images are never compressed to less than this unless they are tiny
-
-
-@contextmanager
-def writing(path: str | Path) -> Iterator[None]:
-    """Turn what the system says about a failed write into one line about ``path``."""
-    try:
-        yield
-    except OSError as error:
-        raise SchemaError(
-            f"cannot be written: {error.strerror or error}",
-            where=path,
-            mend=mend_of(error),
-        ) from error
 
 
 class _SparseFile(io.RawIOBase):

@@ -104,7 +104,7 @@ def _seen(
     network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
 ) -> Activations:
     activations = Activations()
-    with record_activations(network, activations):
+    with record_activations(network, activations, units=True):
         for phase in phases:
             phase.objective(network, batch, adversary)
     return activations

@@ -205,8 +205,10 @@ class Activations:
 
 
 @contextmanager
-def record_activations(network: nn.Module, activations: Activations) -> Iterator[None]:
-    """Record feature layer, domain logits and hidden units of the passes within the block."""
+def record_activations(
+    network: nn.Module, activations: Activations, *, units: bool = False
+) -> Iterator[None]:
+    """Record feature layer, domain logits and, if asked, units of the passes within the block."""
 
     def layer(name: str) -> Callable[[nn.Module, object, Tensor], None]:
         return lambda _module, _inputs, output: activations.note_layer(name, output)
@@ -222,7 +224,7 @@ def record_activations(network: nn.Module, activations: Activations) -> Iterator
     handles += [
         module.register_forward_hook(layer(name))
         for name, module in network.named_modules()
-        if isinstance(module, _ACTIVATIONS)
+        if units and isinstance(module, _ACTIVATIONS)
     ]
     try:
         yield

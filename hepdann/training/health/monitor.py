@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from ..trainer import StackTrainer
 
-_COST = 4_000  # training events of a member that a look costs about as much time as
+_COST = 16_000  # training events of a member that a look costs about as much time as
 _SHARE = 0.03  # of the training's time that the looks may cost
 _FEWEST, _MOST = 2, 8
 

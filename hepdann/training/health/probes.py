@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...methods import Batch
+from ...networks.layers import in_cache
 
 if TYPE_CHECKING:
     from ...domains.event_stream import DomainEvents
@@ -170,6 +171,14 @@ def discriminant_scores(x: Tensor, is_second: Tensor, weight: Tensor, x_held: Te
     Returns:
         (K, m) scores, higher for the second class; all alike where the features are.
     """
+    columns = (x.shape[1] + _UNITS) * max(x.shape[2], x_held.shape[2])
+    some = in_cache(x, columns)
+    parts = (torch.split(tensor, some) for tensor in (x, is_second, weight, x_held))
+    return torch.cat([_discriminant(*part) for part in zip(*parts, strict=True)])
+
+
+def _discriminant(x: Tensor, is_second: Tensor, weight: Tensor, x_held: Tensor) -> Tensor:
+    """The scores of some members, whose units stay in the cache."""
     second = is_second.to(x.dtype)
     shares = [part * weight.abs() for part in (second, 1 - second)]
     size = torch.stack([s / s.sum(-1, keepdim=True).clamp(min=1e-30) for s in shares]).sum(0)

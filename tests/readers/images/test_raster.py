@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepdann.expressions import parse
-from hepdann.readers.images.hits import Hits, rasterise
+from hepdann.readers.pipeline.hits import Hits, rasterise
 from hepdann.tensors import Transform, View
 
 VIEWS = (

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from hepdann.config import Config
 from hepdann.readers import convert
-from hepdann.readers.pipeline import tiles
+from hepdann.readers.pipeline import summary as tiles
 
 needs_compiler = pytest.mark.skipif(not tiles.compiled(), reason="installed without a C compiler")
 BITS = st.one_of(

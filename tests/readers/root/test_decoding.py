@@ -8,7 +8,6 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import uproot
@@ -17,8 +16,8 @@ from hypothesis import strategies as st
 
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
-from hepdann.readers import convert, read_blocks, scan
-from hepdann.readers.pipeline.entry_ranges import Source, choose_reader
+from hepdann.readers import convert, scan
+from hepdann.readers.pipeline.entry_ranges import Source, choose_reader, unit_reader
 from hepdann.readers.root.baskets import locate, titles
 from hepdann.readers.root.pages import locate_pages
 from hepdann.tensors import open_tensors
@@ -102,27 +101,13 @@ def same(first, second):
 
 
 def columns_of(reader, file, size, names=None):
-    read, _ = choose_reader(reader)
+    read = choose_reader(reader)
     blocks = list(read(file, names or list(file.branches), size))
     starts = [block.start for block in blocks]
     ends = [block.start + len(block) for block in blocks]
     assert starts == [0, *ends[:-1]]
     assert all(len(block) <= size for block in blocks)
     return {n: np.concatenate([b.columns[n] for b in blocks]) for n in blocks[0].columns}
-
-
-def everything(path):
-    """Every dataset and attribute but the provenance, as bytes."""
-    found = {}
-
-    def visit(name, item):
-        found[name] = item[()].tobytes() if isinstance(item, h5py.Dataset) else None
-        for key, value in item.attrs.items():
-            found[f"{name}@{key}"] = np.asarray(value).tolist()
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    return found
 
 
 @st.composite
@@ -157,9 +142,11 @@ def test_misaligned_baskets_give_what_uproot_reads(layout, size):
         same(found[name], expected[name])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(layouts(), st.integers(1, 300), st.integers(1, 4), st.integers(1, 3))
-def test_the_tensor_file_does_not_tell_reader_threads_or_blocks(layout, size, threads, files):
+def test_the_tensor_file_does_not_tell_reader_threads_or_blocks(
+    everything, layout, size, threads, files
+):
     columns, edges, codec = layout
     features = ["coarse", {"name": "f4", "missing": -999, "indicator": True}, "f8", "f4s",
                 "log(f8 + 2)", "i8", "matrix[1][0]"]  # fmt: skip
@@ -213,12 +200,12 @@ def test_these_files_hold_what_they_are_for():
 
 
 @pytest.mark.parametrize("rows", [0, 1])
-def test_no_event_and_one_event(write, tmp_path, rows):
+def test_no_event_and_one_event(everything, write, tmp_path, rows):
     columns = some_columns(4)
     full = write("full.root", columns)
     few = write("few.root", {name: values[:rows] for name, values in columns.items()})
     (file,) = scan(str(few))
-    read, _ = choose_reader("fast")
+    read = choose_reader("fast")
     assert sum(map(len, read(file, ["f4"], 10))) == rows
     for reader in ("fast", "uproot"):
         config = Config(convert={"label": "label", "features": ["f8", "i1"]})
@@ -247,7 +234,7 @@ def test_a_basket_that_many_units_need_is_decoded_once(write, monkeypatch):
 def test_baskets_longer_than_a_range_are_cut_evenly_and_passed_on_as_they_are(write):
     path = write("mc.root", some_columns(1000), parts=2)
     (file,) = scan(str(path))
-    _, cut = choose_reader("fast")
+    cut = unit_reader("fast")
     units = list(cut(file, ["f8", "f4s"], 180))
     bounds = [unit.start for unit in units] + [units[-1].stop]
     assert bounds == [0, 167, 334, 500, 667, 834, 1000]
@@ -338,7 +325,7 @@ def test_a_damaged_basket_is_named_with_its_branch_and_entries(write, tmp_path, 
 def test_a_file_that_is_replaced_while_it_is_read_is_refused(write):
     path = write("mc.root", some_columns(100), parts=4)
     (file,) = scan(str(path))
-    _, cut = choose_reader("fast")
+    cut = unit_reader("fast")
     units = list(cut(file, ["f8"], 25))
     assert len(units[0].read(np.empty)) == 25
     write("mc.root", some_columns(101), parts=4)
@@ -355,7 +342,6 @@ def test_the_uproot_reader_needs_no_decoder(write, tmp_path, monkeypatch):
     config = Config(convert={"label": "label"})
     summary = convert([str(path)], output=tmp_path / "t.h5", config=config, reader="uproot")
     assert summary.passed("mc") == 60
-    assert choose_reader("uproot")[0] is read_blocks
 
 
 def test_an_uproot_that_is_not_known_reads_alone(write, monkeypatch):

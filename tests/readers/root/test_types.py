@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 import awkward
-import h5py
 import numpy as np
 import pytest
 import uproot
@@ -80,28 +79,16 @@ def test_elements_of_an_array_are_numbered(write, tmp_path):
     np.testing.assert_array_equal(tensors.column("mc", "x_2 + x[0]"), [2, 8, 14, 20])
 
 
-def everything(path):
-    """Every dataset and attribute but the provenance, as bytes."""
-    found = {}
-
-    def visit(name, item):
-        found[name] = item[()].tobytes() if isinstance(item, h5py.Dataset) else None
-        for key, value in item.attrs.items():
-            found[f"{name}@{key}"] = np.asarray(value).tolist()
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    return found
-
-
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(
     block=st.integers(1, 400),
     files=st.integers(1, 4),
     parts=st.integers(1, 5),
     kind=st.sampled_from(["TTree", "RNTuple"]),
 )
-def test_blocks_files_and_baskets_do_not_show_in_the_result(write_root, block, files, parts, kind):
+def test_blocks_files_and_baskets_do_not_show_in_the_result(
+    everything, write_root, block, files, parts, kind
+):
     columns = every_type()
     columns["f4"][::7] = -999
     columns["f8"][::5] = np.nan

@@ -1,4 +1,4 @@
-"""Jagged branches of hits out of a tree, and the images that they make."""
+"""Images of events: of jagged branches of hits in a tree, and of datasets of pixels."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ from numpy.typing import NDArray
 
 from ...errors import ReadError
 from ...tensors import View
-from ..pipeline.blocks import RawBlock, checked_baskets, cluster_ranges, misread, to_column
 from ..prescan import FileScan
-from ..root.opening import open_root, reading
-from ..root.pages import check_pages
+from .blocks import Empty, RawBlock, read_blocks
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Where one channel of one view lies in an HDF5 file: in channel ``index`` of ``dataset``."""
+
+    dataset: str
+    index: int
+    height: int
+    width: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,87 +122,30 @@ def read_hits(
         ReadError: a branch cannot be read, or branches of hits have different lengths.
     """
     used = [n for p, n in parts.items() if p in ("view", "strip", "plane", "module", *channels)]
-    names = list(dict.fromkeys([*branches, *used]))
-    with open_root(file.path) as directory:
-        with reading(f"{file.path}:{file.tree}", "the tree cannot be read"):
-            tree = directory[file.tree]
-        done = 0
-        for start, arrays in _arrays(tree, file, names, size):
-            stop = start + len(arrays)
-            where = f"{file.path}:{file.tree}"
-            with reading(where, f"hits of entries {start}-{stop - 1} cannot be read"):
-                columns = {name: _column(arrays, file, name) for name in branches}
-                hits = _hits(arrays, file, parts, channels, (start, stop))
-            for at in range(0, len(hits), size):
-                yield _cut(start, columns, hits, at, at + size)
-            done += len(hits)
-    if done != file.entries:
-        raise ReadError(
-            f"{done} of {file.entries} entries could be read", where=f"{file.path}:{file.tree}"
-        )
-
-
-def _arrays(tree: Any, file: FileScan, names: list[str], size: int) -> Iterator[tuple[int, Any]]:
-    wanted = set(names)
-    if file.kind == "RNTuple":
-        for start, stop in cluster_ranges(tree, file, size):
-            with reading(f"{file.path}:{file.tree}", f"entries {start}-{stop - 1} cannot be read"):
-                check_pages(tree, names, start, stop)
-                arrays = tree.arrays(
-                    filter_name=lambda name: name.split(".", 1)[0] in wanted,
-                    entry_start=start,
-                    entry_stop=stop,
-                )
-            yield start, arrays
-        return
-    chosen = {tree[name].cache_key for name in names}
-    steps = tree.iterate(
-        filter_branch=lambda branch: branch.cache_key in chosen, step_size=size, library="ak"
-    )
-    check = checked_baskets(tree, file, names)
-    start = 0
-    while True:
-        stop = min(start + size, file.entries)
-        check(start, stop)
-        with reading(f"{file.path}:{file.tree}", f"entries {start}-{stop - 1} cannot be read"):
-            arrays = next(steps, None)
-        if arrays is None:
-            return
-        yield start, arrays
-        start = stop
-
-
-def _column(arrays: Any, file: FileScan, name: str) -> Any:
-    values = to_column(file.branches[name], arrays[name])
-    if problem := misread(file.branches[name], values):
-        raise ReadError(problem, where=f"{file.path}:{file.tree}/{name}")
-    return values
+    for block in read_blocks(file, list(dict.fromkeys([*branches, *used])), size):
+        columns = {name: block.columns[name] for name in branches}
+        yield RawBlock(block.start, columns), _hits(block, file, parts, channels)
 
 
 def _hits(
-    arrays: Any,
-    file: FileScan,
-    parts: Mapping[str, str],
-    channels: Sequence[str],
-    entries: tuple[int, int],
+    block: RawBlock, file: FileScan, parts: Mapping[str, str], channels: Sequence[str]
 ) -> Hits:
     import awkward
 
     def flat(part: str, dtype: type) -> NDArray[Any]:
         name = parts[part]
-        own = awkward.to_numpy(awkward.num(arrays[name]))
-        if not np.array_equal(own, counts):
-            row = int(np.flatnonzero(own != counts)[0])
+        lengths = awkward.to_numpy(awkward.num(block.columns[name]))
+        if not np.array_equal(lengths, counts):
+            row = int(np.flatnonzero(lengths != counts)[0])
             raise ReadError(
-                f"has {own[row]} hits in entry {entries[0] + row}, {parts['view']} has "
+                f"has {lengths[row]} hits in entry {block.start + row}, {parts['view']} has "
                 f"{counts[row]}",
                 where=f"{file.path}:{file.tree}/{name}",
                 mend="branches of hits run along",
             )
-        values = awkward.to_numpy(awkward.flatten(arrays[name]), allow_missing=False)
-        return np.asarray(values).astype(dtype)
+        return np.asarray(awkward.to_numpy(awkward.flatten(block.columns[name]))).astype(dtype)
 
-    counts = awkward.to_numpy(awkward.num(arrays[parts["view"]])).astype(np.int64)
+    counts = awkward.to_numpy(awkward.num(block.columns[parts["view"]])).astype(np.int64)
     view = flat("view", np.int64)
     if "plane" in parts:
         column = flat("plane", np.int64)
@@ -205,19 +156,44 @@ def _hits(
     return Hits(counts, view, column, flat("strip", np.int64), values)
 
 
-def _cut(
-    start: int, columns: Mapping[str, NDArray[Any]], hits: Hits, low: int, high: int
-) -> tuple[RawBlock, Hits]:
-    """Entries ``low`` to before ``high`` of what was read."""
-    if low == 0 and high >= len(hits):
-        return RawBlock(start, dict(columns)), hits
-    ends = np.concatenate([[0], np.cumsum(hits.counts)])
-    rows = slice(int(ends[low]), int(ends[min(high, len(hits))]))
-    part = Hits(
-        hits.counts[low:high],
-        hits.view[rows],
-        hits.column[rows],
-        hits.strip[rows],
-        {channel: values[rows] for channel, values in hits.values.items()},
-    )
-    return RawBlock(start + low, {n: v[low:high] for n, v in columns.items()}), part
+def images_of_hits(block: RawBlock, hits: Hits, views: Sequence[View], _: Empty) -> RawBlock:
+    """The block with the images that its hits make."""
+    images, faults = rasterise(hits, views)
+    return _transformed(block, images, faults, views)
+
+
+def images_of_pixels(
+    block: RawBlock, pixels: Mapping[str, Mapping[str, Pixels]], views: Sequence[View], _: Empty
+) -> RawBlock:
+    """The block with the channels of its datasets brought together, each cut to its size."""
+    images, faults = {}, {"pixels are not finite": 0, "hits lie outside the image": 0}
+    for view in views:
+        image = np.empty((len(block), *view.shape), np.float32)
+        for number, channel in enumerate(view.channel_names):
+            place = pixels[view.name][channel]
+            whole = block.views[place.dataset]
+            whole = whole[:, place.index] if whole.ndim == 4 else whole
+            image[:, number] = whole[:, : view.height, : view.width]
+            if (place.height, place.width) != (view.height, view.width):
+                outside = np.count_nonzero(whole) - np.count_nonzero(image[:, number])
+                faults["hits lie outside the image"] += int(outside)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = image.sum()  # one NaN or infinity shows in it
+        if not np.isfinite(total):
+            bad = ~np.isfinite(image)
+            faults["pixels are not finite"] += int(bad.sum())
+            image[bad] = 0
+        images[view.name] = image
+    return _transformed(block, images, {r: n for r, n in faults.items() if n}, views)
+
+
+def _transformed(
+    block: RawBlock,
+    images: dict[str, NDArray[np.float32]],
+    faults: dict[str, int],
+    views: Sequence[View],
+) -> RawBlock:
+    for view in views:
+        for channel, transform in enumerate(view.transforms):
+            transform.apply(images[view.name][:, channel])
+    return RawBlock(block.start, block.columns, images, faults)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,34 +11,18 @@ import numpy as np
 from ...config import ConversionConfig, ImagesConfig
 from ...errors import ConfigError, ReadError
 from ...tensors import Transform, View
-from ..planning.input_samples import Input, Skips
+from ..datasets import CHANNELS, image_name
+from ..pipeline.hits import Pixels, read_hits
 from ..prescan import FileScan
-from .hits import read_hits
+from .input_samples import Input, Skips
 
 VIEWS = ("x", "u", "v")
-CHANNELS = ("energy", "time")
-_IMAGE = re.compile(r"(?:.*/)?(hits|times|hitimes)[-_]([xuv])", re.IGNORECASE)
-_FAMILIES = {"hits": CHANNELS, "hitimes": CHANNELS, "times": ("time",)}
 _IDENTITY = frozenset({"eventids", "eventid", "run", "subrun", "gate", "slice"})
 _SEGMENT = frozenset({"segment", "segments"})
 _PLANE = frozenset({"planecode", "planecodes"})
 _VERTEX = frozenset({"z", "zs", "vtxz", "vertexz", "mcvtxz", "truthvtxz", "targetcode", "plane"})
 SIZES = ((127, 50, 25), (127, 94, 47))
 _SNIFFED = 2000  # entries that decide which of the two sizes the hits need
-
-
-def image_name(name: str) -> tuple[str, tuple[str, ...], bool] | None:
-    """What a dataset called ``hits-x``, ``times-u`` or ``img_data/hitimes-v`` holds.
-
-    Returns:
-        View, the channels that it may have in order, and whether it has both in one; ``None`` of
-        any other name.
-    """
-    match = _IMAGE.fullmatch(name)
-    if match is None:
-        return None
-    family = match[1].lower()
-    return match[2].lower(), _FAMILIES[family], family == "hitimes"
 
 
 def _plain(name: str) -> str:
@@ -64,16 +47,6 @@ def is_plane(name: str) -> bool:
 def detector_truth(names: Sequence[str]) -> tuple[str, ...]:
     """Those that tell the true vertex, of which a detector knows nothing."""
     return tuple(n for n in names if _plain(n) in _SEGMENT | _PLANE | _VERTEX)
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """Where one channel of one view lies in an HDF5 file: in channel ``index`` of ``dataset``."""
-
-    dataset: str
-    index: int
-    height: int
-    width: int
 
 
 @dataclass(frozen=True)
@@ -124,7 +97,7 @@ def hit_branches(file: FileScan, settings: ImagesConfig) -> dict[str, str] | Non
     found = {
         part: name
         for part, name in named.items()
-        if name in file.branches and "varies" in file.branches[name].reason
+        if name in file.branches and file.branches[name].element is not None
     }
     complete = {"view", "strip"} <= set(found) and ("plane" in found or "module" in found)
     return found if complete and set(found) & set(CHANNELS) else None

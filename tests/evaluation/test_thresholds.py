@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hepdann import evaluation, stats
-from hepdann.evaluation.working_points import flat_thresholds
+from hepdann.evaluation.thresholds import flat_thresholds
 from hepdann.tensors import Target
 
 
