@@ -30,7 +30,7 @@ def command(
     It shows what was trained on what, the diagnosis, the table of methods and every figure. Figures
     that `hepdann plot` has drawn are taken as they are, if nothing has changed since.
     """
-    from hepdann.store.state import explain_absent
+    from hepdann.store.paths import explain_absent
 
     for run in runs:
         if not run.is_dir():
