@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 from hepdann.config import Config, json_schema, load_config, override
 from hepdann.errors import ConfigError
-from hepdann_cli.config import command
+from hepdann_cli.main import hepdann as command
 from hepdann_cli.options import with_workers
 
 
 def run(*arguments, code=0):
-    result = CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
+    result = CliRunner().invoke(command, ["config", *map(str, arguments)], catch_exceptions=False)
     if isinstance(result.exception, ConfigError):
         raise result.exception
     assert result.exit_code == code

@@ -184,6 +184,9 @@ def test_digits_train_each_method_of_each_seed_by_itself(digits, tmp_path):
     ]  # fmt: skip
     assert table["lines"][0]["paper"] == 0.5225
     assert all(line["seeds"] == 1 for line in table["lines"])
+    of_one = {line["method"]: (line["together"], line["last"]["mean"]) for line in table["lines"]}
+    assert of_one.pop("subspace alignment")[0] is None
+    assert all(mean_score == last for mean_score, last in of_one.values())
     halved = choose_autocast("auto", "cpu") == "bf16"
     assert ("convolutions in bf16" in table["sentences"]) == halved
 

@@ -110,13 +110,16 @@ def test_a_slice_holds_what_passes_and_keeps_ids_splits_and_imputed_values(tmp_p
 
 
 def test_the_commands_join_cut_and_show(tmp_path, file):
-    from hepdann_cli.tensors import command
+    from hepdann_cli.main import hepdann as command
 
     paths = [str(file(f"{i}.h5", seed=i)) for i in (1, 2)]
-    done = CliRunner().invoke(command, ["merge", *paths, "-o", str(tmp_path / "c.h5")])
+    done = CliRunner().invoke(command, ["tensors", "merge", *paths, "-o", str(tmp_path / "c.h5")])
     assert "600 MC events, 400 data events" in done.output
     done = CliRunner().invoke(
-        command, ["slice", paths[0], "-o", str(tmp_path / "d.h5"), "--domain", "mc"]
+        command, ["tensors", "slice", paths[0], "-o", str(tmp_path / "d.h5"), "--domain", "mc"]
     )
     assert "300 MC events" in done.output
-    assert "300 mc events" in CliRunner().invoke(command, ["info", str(tmp_path / "d.h5")]).output
+    assert (
+        "300 mc events"
+        in CliRunner().invoke(command, ["tensors", "info", str(tmp_path / "d.h5")]).output
+    )

@@ -9,7 +9,7 @@ import hepdann
 from hepdann import samples
 from hepdann.errors import ConfigError
 from hepdann.evaluation.nuisances import search
-from hepdann_cli.search import command
+from hepdann_cli.main import hepdann as command
 
 HUNT = [{"cut": "m > 2.9 and m < 3.1"}, {"cut": "m > 2.6 and m < 3.4"}]
 
@@ -38,7 +38,16 @@ def test_a_cut_on_the_score_raises_the_significance(run):
 
 
 def test_the_command_prints_a_line_a_cut(run):
-    wanted = [str(run.folder), "--variable", "m", "--region", "2.9,3.1", "--window", "2,4"]
+    wanted = [
+        "search",
+        str(run.folder),
+        "--variable",
+        "m",
+        "--region",
+        "2.9,3.1",
+        "--window",
+        "2,4",
+    ]
     said = CliRunner().invoke(command, [*wanted, "--efficiencies", "1,0.1"])
     assert said.exit_code == 0
     assert said.output.count("σ") == 2
