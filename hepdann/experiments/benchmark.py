@@ -15,8 +15,9 @@ from ..errors import ConfigError, Interrupted
 from ..outputs import write_whole
 from ..parallel import Executor, processes_for
 from ..runs.progress import Report, silent
+from ..runs.stacks.plan import ORACLE
 from .plans import Plan, plan
-from .trial import MemberResult, Plane
+from .trial import MemberResult, Plane, Trial, right_together
 
 COLUMNS = {
     "last": "last epoch",
@@ -62,7 +63,8 @@ class Line:
         last: after the last epoch.
         chosen: of the epoch and λ that a label-free figure chooses.
         peeked: of the epoch and λ that the target's labels choose: what nobody can have.
-        together: of the mean score of the seeds at the chosen λ; ``None`` of pictures.
+        together: of the mean score of the seeds, at the chosen λ; of pictures after the last
+            epoch, when all is trained.
         paper: accuracy of Ganin et al. (2016); ``None`` where it gives none.
         more: further figures by name, such as the proxy A-distance.
     """
@@ -199,7 +201,7 @@ def benchmark(
             report(f"{key}: done, {len(results)} of {len(work.trials)}", None)
         if executor.stopping:
             raise Interrupted("interrupted", where=folder, mend=hint)
-    table = _table_of(work, results)
+    table = _together(work, _table_of(work, results))
     _write(folder, table)
     return table
 
@@ -231,6 +233,22 @@ def _table_of(work: Plan, results: dict[str, list[MemberResult]]) -> Table:
     precisions = {m.get("autocast", "none") for members in results.values() for m in members}
     said = [f"convolutions in {name}" for name in sorted(precisions - {"none"})]
     return Table(work.name, lines, (*_sentences(work, lines), *said), planes)
+
+
+def _together(work: Plan, table: Table) -> Table:
+    """The same with the accuracies of mean scores where each network is a trial of its own."""
+    trials: dict[tuple[str, str], list[Trial]] = {}
+    for experiment, trial in work.trials:
+        if len(trial.only) == 1:
+            method = "train on target" if trial.only == (ORACLE,) else trial.only[0]
+            trials.setdefault((experiment, trial.title or method), []).append(trial)
+    lines = []
+    for line in table.lines:
+        of_line = trials.get((line.experiment, line.method), [])
+        if line.together is None and len(of_line) == line.seeds:
+            line = replace(line, together=right_together(of_line))
+        lines.append(line)
+    return replace(table, lines=tuple(lines))
 
 
 def _line(experiment: str, title: str, members: Sequence[MemberResult], work: Plan) -> Line:

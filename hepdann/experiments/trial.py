@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..alignment.subspace import subspace_scores
 from ..config import TrainConfig
 from ..criteria import reverse_validation
-from ..domains import Domains, Scaling
+from ..domains import Domains, Scaling, watched_rows
 from ..errors import Interrupted
 from ..evaluation import PeekObserver, oracle_source, truth_of
 from ..inference.passes import classify, feature_layer
@@ -33,7 +33,7 @@ from ..stats import proxy_distance
 from ..tensors import open_tensors
 from ..training import Member, Progress
 
-_RESULT, _PLANE = "result.json", "plane.npz"
+_RESULT, _PLANE, _SCORES = "result.json", "plane.npz", "scores.npy"
 _VERSION = 2
 _MOST_ALIGNED = 4_000  # pictures of each domain whose subspaces are aligned
 _MOST_FEATURES = 512  # that reverse validation sees
@@ -175,6 +175,8 @@ class Trial:
         members = []
         for done in trained:
             of_shard = _accuracies(done)
+            if domains.images is not None:  # each seed is a trial of its own
+                self._write_scores(domains, done)
             if self.shallow:
                 self._measure(domains, done, of_shard)
             members += of_shard
@@ -236,6 +238,16 @@ class Trial:
             member["reverse_validation"] = reverse[k]
             member["together"] = together[k]
 
+    def _write_scores(self, domains: Domains, done: Trained) -> None:
+        """Write the scores (K, n, C) of the pictures that are watched."""
+        rows = watched_rows(domains.target, images=True)
+        with done.trainer.chosen() as network:
+            statistics = torch.tensor([m.method.target_domain for m in done.trainer.members])
+            scores = classify(network, domains.inputs("target")[rows], None, statistics)
+        content = BytesIO()
+        np.save(content, scores)
+        write_whole(self.place / _SCORES, content.getbuffer())
+
     def _draw(
         self, domains: Domains, network: AdversarialNetwork, statistics: torch.Tensor
     ) -> None:
@@ -275,11 +287,27 @@ def _with_target_labels(domains: Domains, number: int, seed: int) -> Domains:
     return replace(domains, source=replace(source, **joined), images=replace(images, source=pixels))
 
 
-def _right(domains: Domains, scores: Sequence[NDArray[np.floating]]) -> list[float | None]:
-    """Accuracies of scores (n, C) of the target's test split."""
+def right_together(trials: Sequence[Trial]) -> float | None:
+    """Accuracy of the mean score of some trials' networks on the pictures that are watched.
+
+    ``None`` where a trial has left no scores.
+    """
+    paths = [trial.place / _SCORES for trial in trials]
+    if not all(path.exists() for path in paths):
+        return None
+    domains, _ = prepare_training(trials[0].train, open_tensors(trials[0].tensors), None)
+    score = np.concatenate([np.load(path) for path in paths]).mean(axis=0)
+    return _right(domains, [score], watched_rows(domains.target, images=True))[0]
+
+
+def _right(
+    domains: Domains, scores: Sequence[NDArray[np.floating]], rows: NDArray[np.intp] | None = None
+) -> list[float | None]:
+    """Accuracies of scores (n, C) of rows of the target, by default of its test split."""
     truth = truth_of(domains)
     assert truth is not None
-    observer = PeekObserver(truth, domains.target, np.flatnonzero(domains.target.split == 2))
+    rows = np.flatnonzero(domains.target.split == 2) if rows is None else rows
+    observer = PeekObserver(truth, domains.target, rows)
     observer.record(0, scores)
     return [observer.accuracy(0, k) for k in range(len(scores))]
 
