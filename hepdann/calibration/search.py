@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,8 +98,9 @@ def calibrate(
     def mixture(fit: FamilyFit) -> Mixture:
         return calibration(fit).mixture(mc, target)
 
-    before = separation(mc_judge, judge, seed=seed)
-    options = [(fit, judged(fit)) for fit in (identity, *fits)]
+    raw = partial(separation, mc_judge, judge, seed=seed)
+    before, *after_fits = side_by_side([raw, *(partial(judged, f) for f in (identity, *fits))])
+    options = list(zip((identity, *fits), after_fits, strict=True))
     # fractions that moved may not be what differs, but hide something that a map mends, or none
     suspect = calibration(identity).moved(_SUSPECT)
     settled = any(
@@ -212,11 +214,15 @@ class _Search:
         first = self._free_at(share)
         if self.held or len(share) < 2 or not share.all():
             return first, judged(first)
-        mixture = self._mixture(first)
-        raw = estimate_fractions(self.mc, self.target, seed=self.seed)
+        calls: tuple[Callable[[], Any], ...] = (
+            partial(self._mixture, first),
+            partial(estimate_fractions, self.mc, self.target, seed=self.seed),
+            partial(judged, first),
+        )
+        mixture, raw, figure = side_by_side(calls)
         along = raw.value - share
         if mixture.p_value >= SIGNIFICANT or not np.any(np.abs(along) > _SIGMAS * raw.error):
-            return first, judged(first)
+            return first, figure
         fits = [first, self._free_at(raw.value)]
         start, end = (float((self._estimate(f) - f.fractions) @ along) for f in fits)
         if start > max(end, 0.0):
