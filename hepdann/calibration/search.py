@@ -60,8 +60,7 @@ def calibrate(
     says how well calibrated MC and data are still distinguished. Of the families that leave an AUC
     within .02 of the least, or within its error, that with the fewest parameters is chosen; the
     identity has none. Where the fractions that belong to the identity moved, the first of these is
-    taken whose map and fractions explain the data, if there is one. No label of the data takes
-    part.
+    taken whose map and fractions explain the data, if any. No label of the data takes part.
 
     Args:
         mc: labelled events.
@@ -84,7 +83,7 @@ def calibrate(
     wanted = tuple(dict.fromkeys(families or made or search.usual))
     identity = fit_from(search.whole, Chain(()), np.zeros(0))
     tried = search.explore([text for text in wanted if text not in search.others])
-    fits = [fit_from(search.whole, one, start) for _, one, start in tried[:_JUDGED]]
+    fits = [identity, *(fit_from(search.whole, *entry[1:]) for entry in tried[:_JUDGED])]
 
     def calibration(fit: FamilyFit) -> Calibration:
         shown = fit if len(fit.theta) else None
@@ -99,8 +98,8 @@ def calibrate(
         return calibration(fit).mixture(mc, target)
 
     raw = partial(separation, mc_judge, judge, seed=seed)
-    before, *after_fits = side_by_side([raw, *(partial(judged, f) for f in (identity, *fits))])
-    options = list(zip((identity, *fits), after_fits, strict=True))
+    before, *left = side_by_side([raw, *(partial(judged, fit) for fit in fits)])
+    options = list(zip(fits, left, strict=True))
     # fractions that moved may not be what differs, but hide something that a map mends, or none
     suspect = calibration(identity).moved(_SUSPECT)
     settled = any(
