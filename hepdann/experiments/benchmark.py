@@ -17,13 +17,13 @@ from ..parallel import Executor, processes_for
 from ..runs.progress import Report, silent
 from ..runs.stacks.plan import ORACLE
 from .plans import Plan, plan
-from .trial import MemberResult, Plane, Trial, right_together
+from .trial import MemberResult, Plane, Trial, mean_score_accuracy
 
 COLUMNS = {
     "last": "last epoch",
     "chosen": "chosen without labels",
     "peeked": "peeked",
-    "together": "mean score",
+    "mean_score": "mean score",
     "gap": "gap covered",
     "paper": "paper",
 }
@@ -63,7 +63,7 @@ class Line:
         last: after the last epoch.
         chosen: of the epoch and λ that a label-free figure chooses.
         peeked: of the epoch and λ that the target's labels choose: what nobody can have.
-        together: of the mean score of the seeds, at the chosen λ; of pictures after the last
+        mean_score: of the mean score of the seeds, at the chosen λ; of pictures after the last
             epoch, when all is trained.
         paper: accuracy of Ganin et al. (2016); ``None`` where it gives none.
         more: further figures by name, such as the proxy A-distance.
@@ -75,7 +75,7 @@ class Line:
     last: Figure
     chosen: Figure
     peeked: Figure
-    together: float | None
+    mean_score: float | None
     paper: float | None
     more: dict[str, float]
 
@@ -122,7 +122,7 @@ class Table:
                 line.last.text(),
                 line.chosen.text(),
                 line.peeked.text(),
-                "" if line.together is None else f"{line.together:.4f}",
+                "" if line.mean_score is None else f"{line.mean_score:.4f}",
                 "" if gap is None else f"{100 * gap:.1f} %",
                 "" if line.paper is None else f"{line.paper:.4f}",
             ))  # fmt: skip
@@ -201,7 +201,7 @@ def benchmark(
             report(f"{key}: done, {len(results)} of {len(work.trials)}", None)
         if executor.stopping:
             raise Interrupted("interrupted", where=folder, mend=hint)
-    table = _together(work, _table_of(work, results))
+    table = _with_mean_scores(work, _table_of(work, results))
     _write(folder, table)
     return table
 
@@ -235,7 +235,7 @@ def _table_of(work: Plan, results: dict[str, list[MemberResult]]) -> Table:
     return Table(work.name, lines, (*_sentences(work, lines), *said), planes)
 
 
-def _together(work: Plan, table: Table) -> Table:
+def _with_mean_scores(work: Plan, table: Table) -> Table:
     """The same with the accuracies of mean scores where each network is a trial of its own."""
     trials: dict[tuple[str, str], list[Trial]] = {}
     for experiment, trial in work.trials:
@@ -245,8 +245,8 @@ def _together(work: Plan, table: Table) -> Table:
     lines = []
     for line in table.lines:
         of_line = trials.get((line.experiment, line.method), [])
-        if line.together is None and len(of_line) == line.seeds:
-            line = replace(line, together=right_together(of_line))
+        if line.mean_score is None and len(of_line) == line.seeds:
+            line = replace(line, mean_score=mean_score_accuracy(of_line))
         lines.append(line)
     return replace(table, lines=tuple(lines))
 
@@ -279,7 +279,7 @@ def _line(experiment: str, title: str, members: Sequence[MemberResult], work: Pl
         Figure.of([m["last"] for m in usual]),
         Figure.of([m[column] for m in chosen]),
         Figure.of(peeked),
-        chosen[0].get("together"),
+        chosen[0].get("mean_score"),
         work.paper.get((experiment, title)),
         more,
     )

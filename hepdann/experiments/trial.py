@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from ..alignment.subspace import subspace_scores
 from ..config import TrainConfig
 from ..criteria import reverse_validation
 from ..domains import Domains, Scaling, watched_rows
-from ..errors import Interrupted
+from ..errors import Interrupted, RunError
 from ..evaluation import PeekObserver, oracle_source, truth_of
 from ..inference.passes import classify, feature_layer
 from ..inputs import read_json
@@ -129,11 +130,14 @@ class Trial:
         return members if content.get("fingerprint") == self.fingerprint else None
 
     def plane(self) -> Plane | None:
-        """What its networks say of all values of two features; ``None`` of other events."""
+        """What its networks say of all values of two features; ``None`` of other events.
+
+        Raises:
+            RunError: the file is damaged.
+        """
         if not (path := self.place / _PLANE).exists():
             return None
-        with np.load(path) as arrays:
-            return Plane(**arrays)
+        return Plane(**_loaded(path))
 
     def __call__(self, link: Link) -> list[MemberResult]:
         """Train and measure; the result is written when all is done.
@@ -176,7 +180,7 @@ class Trial:
         for done in trained:
             of_shard = _accuracies(done)
             if domains.images is not None:  # each seed is a trial of its own
-                self._write_scores(domains, done)
+                _write_scores(self.place / _SCORES, domains, done)
             if self.shallow:
                 self._measure(domains, done, of_shard)
             members += of_shard
@@ -201,11 +205,11 @@ class Trial:
         return group(members, train, lean)
 
     def _measure(self, domains: Domains, done: Trained, members: list[MemberResult]) -> None:
-        """Add ``distance``, ``reverse_validation`` and ``together`` to each member.
+        """Add ``distance``, ``reverse_validation`` and ``mean_score`` to each member.
 
         The distance is that of the feature layer on the training splits. Reverse validation trains
         on the target as the member labels it, and is right on so much of the validation split of
-        the source. Neither sees a label of the target. ``together`` is the accuracy of the mean
+        the source. Neither sees a label of the target. ``mean_score`` is the accuracy of the mean
         score over the seeds, on the test split.
         """
         source, target = domains.source.part("train"), domains.target.part("train")
@@ -227,7 +231,7 @@ class Trial:
             [(m["method"], m["lambda"]) == (other["method"], other["lambda"]) for m in members]
             for other in members
         ]
-        together = _right(domains, [tests[rows].mean(axis=0) for rows in alike])
+        right = _right(domains, [tests[rows].mean(axis=0) for rows in alike])
         narrow = target.features, held.features
         if (wide := len(domains.scaling.mean)) > _MOST_FEATURES:  # distances are kept
             matrix = np.random.default_rng(seed).standard_normal((wide, _MOST_FEATURES))
@@ -236,17 +240,7 @@ class Trial:
         for k, member in enumerate(members):
             member["distance"] = proxy_distance(layers[0][k], layers[1][k], seed)
             member["reverse_validation"] = reverse[k]
-            member["together"] = together[k]
-
-    def _write_scores(self, domains: Domains, done: Trained) -> None:
-        """Write the scores (K, n, C) of the pictures that are watched."""
-        rows = watched_rows(domains.target, images=True)
-        with done.trainer.chosen() as network:
-            statistics = torch.tensor([m.method.target_domain for m in done.trainer.members])
-            scores = classify(network, domains.inputs("target")[rows], None, statistics)
-        content = BytesIO()
-        np.save(content, scores)
-        write_whole(self.place / _SCORES, content.getbuffer())
+            member["mean_score"] = right[k]
 
     def _draw(
         self, domains: Domains, network: AdversarialNetwork, statistics: torch.Tensor
@@ -287,16 +281,43 @@ def _with_target_labels(domains: Domains, number: int, seed: int) -> Domains:
     return replace(domains, source=replace(source, **joined), images=replace(images, source=pixels))
 
 
-def right_together(trials: Sequence[Trial]) -> float | None:
+def _write_scores(path: Path, domains: Domains, done: Trained) -> None:
+    """Write the scores (K, n, C) of the pictures that are watched."""
+    rows = watched_rows(domains.target, images=True)
+    with done.trainer.chosen() as network:
+        statistics = torch.tensor([m.method.target_domain for m in done.trainer.members])
+        scores = classify(network, domains.inputs("target")[rows], None, statistics)
+    content = BytesIO()
+    np.save(content, scores)
+    write_whole(path, content.getbuffer())
+
+
+def _loaded(path: Path) -> Any:
+    """The array of a file, or its arrays by name."""
+    try:
+        content = np.load(path)
+        if not isinstance(content, np.lib.npyio.NpzFile):
+            return content
+        with content:
+            return dict(content)
+    except (EOFError, MemoryError, OSError, ValueError, BadZipFile) as error:
+        mend = "remove its folder, and start again"
+        raise RunError(f"is damaged: {error}", where=path, mend=mend) from error
+
+
+def mean_score_accuracy(trials: Sequence[Trial]) -> float | None:
     """Accuracy of the mean score of some trials' networks on the pictures that are watched.
 
     ``None`` where a trial has left no scores.
+
+    Raises:
+        RunError: scores are damaged.
     """
     paths = [trial.place / _SCORES for trial in trials]
     if not all(path.exists() for path in paths):
         return None
     domains, _ = prepare_training(trials[0].train, open_tensors(trials[0].tensors), None)
-    score = np.concatenate([np.load(path) for path in paths]).mean(axis=0)
+    score = np.concatenate([_loaded(path) for path in paths]).mean(axis=0)
     return _right(domains, [score], watched_rows(domains.target, images=True))[0]
 
 

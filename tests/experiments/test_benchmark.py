@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from hepdann.errors import ConfigError, Interrupted, ReadError
+from hepdann.errors import ConfigError, Interrupted, ReadError, RunError
 from hepdann.experiments import Line, Table, benchmark
 from hepdann.experiments.benchmark import Figure
 from hepdann.experiments.plans import plan
@@ -61,7 +61,7 @@ def test_moons_are_trained_once_and_their_table_is_kept(tmp_path, monkeypatch):
     assert all(line.seeds == 2 for line in table.lines)
     assert table.lines[3].more["chosen_lambda"] in (0.3, 1.0, 3.0)
     assert table.lines[1].paper == 1.0
-    assert all(0 <= line.together <= 1 for line in table.lines)
+    assert all(0 <= line.mean_score <= 1 for line in table.lines)
     assert list(table.planes) == [line.method for line in table.lines]
     plane = table.planes["dann, two layers of 50"]
     assert plane.scores.shape == (2, 80, 80)  # of the two seeds at λ = 1
@@ -172,10 +172,11 @@ def digits(tmp_path_factory):
 
 
 def test_digits_train_each_method_of_each_seed_by_itself(digits, tmp_path):
-    result = CliRunner().invoke(command, [
+    arguments = [
         "benchmark", "digits", "-o", str(tmp_path / "out"), "--data", str(digits),
         "--seeds", "1", "--epochs", "1", "--workers", "1", "--json",
-    ])  # fmt: skip
+    ]  # fmt: skip
+    result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output
     table = json.loads(result.stdout)
     assert [line["method"] for line in table["lines"]] == [
@@ -184,11 +185,16 @@ def test_digits_train_each_method_of_each_seed_by_itself(digits, tmp_path):
     ]  # fmt: skip
     assert table["lines"][0]["paper"] == 0.5225
     assert all(line["seeds"] == 1 for line in table["lines"])
-    of_one = {line["method"]: (line["together"], line["last"]["mean"]) for line in table["lines"]}
+    of_one = {line["method"]: (line["mean_score"], line["last"]["mean"]) for line in table["lines"]}
     assert of_one.pop("subspace alignment")[0] is None
     assert all(mean_score == last for mean_score, last in of_one.values())
     halved = choose_autocast("auto", "cpu") == "bf16"
     assert ("convolutions in bf16" in table["sentences"]) == halved
+    scores = next((tmp_path / "out").rglob("scores.npy"))
+    scores.write_bytes(scores.read_bytes()[:200])
+    result = CliRunner().invoke(command, arguments)
+    assert isinstance(result.exception, RunError)
+    assert str(result.exception).startswith(f"{scores}: is damaged")
 
 
 def test_numbers_are_trained_on_in_both_directions(digits, tmp_path, monkeypatch):
