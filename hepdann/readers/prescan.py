@@ -45,6 +45,7 @@ class Branch:
         element: numpy type of the numbers of a list whose length varies from event to event, of
             which one element can become a column; ``None`` for everything else.
         length: mean number of elements of such a list, rounded up.
+        counter: the branch that holds the number of elements, if there is one.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Branch:
     reason: str = ""
     element: np.dtype[Any] | None = None
     length: int = 1
+    counter: str = ""
 
     @property
     def scalar(self) -> bool:
@@ -283,7 +285,9 @@ def _ttree_branch(name: str, branch: Any) -> Branch:
         content = interpretation.content
         element = np.dtype(content.to_dtype) if isinstance(content, uproot.AsDtype) else None
         numbers = branch.uncompressed_bytes // (element.itemsize if element is not None else 1)
-        return _list_branch(name, typename, element, 1 + numbers // max(branch.num_entries, 1))
+        counter = "" if branch.count_branch is None else str(branch.count_branch.name)
+        length = 1 + numbers // max(branch.num_entries, 1)
+        return _list_branch(name, typename, element, length, counter)
     full = np.dtype(interpretation.to_dtype)
     base, shape = full.subdtype or (full, ())
     if base.kind not in "biuf":
@@ -293,10 +297,13 @@ def _ttree_branch(name: str, branch: Any) -> Branch:
     return Branch(name, typename, base.newbyteorder("="), tuple(shape))
 
 
-def _list_branch(name: str, typename: str, element: np.dtype[Any] | None, length: int) -> Branch:
+def _list_branch(
+    name: str, typename: str, element: np.dtype[Any] | None, length: int, counter: str = ""
+) -> Branch:
     if element is None or element.kind not in "biuf":  # records, or arrays as elements
-        return Branch(name, typename, None, (), _VARIES)
-    return Branch(name, typename, None, (), _VARIES, element.newbyteorder("="), length)
+        return Branch(name, typename, None, (), _VARIES, counter=counter)
+    kind = element.newbyteorder("=")
+    return Branch(name, typename, None, (), _VARIES, kind, length, counter)
 
 
 def _rntuple(ntuple: Any) -> list[Branch]:

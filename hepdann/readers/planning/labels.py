@@ -40,7 +40,7 @@ def find_label(
     """The label branch or expression, ``None`` if every MC sample has a class of its own.
 
     Without ``convert.label`` it is the one branch that only MC has and whose values are the whole
-    numbers 0, 1, … up to at most 20.
+    numbers 0, 1, … up to at most 20. The length of a list (``nJet``) is none.
 
     Raises:
         ConfigError: no branch fits, or several do; lists the candidates, or says why the only one
@@ -54,6 +54,7 @@ def find_label(
     files = [file for entry in labelled for file in entry.files]
     data = [file for entry in inputs if entry.domain == "data" for file in entry.files]
     taken = {convert.weight, *convert.weights.values(), *convert.spectators}
+    taken |= {branch.counter for branch in files[0].branches.values()}
     only_mc: list[str] = []
     shared: list[str] = []
     for branch in present_everywhere(files).values():

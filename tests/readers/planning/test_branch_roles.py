@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import awkward as ak
 import numpy as np
 import pytest
 import uproot
@@ -52,6 +53,18 @@ def test_mc_alone_needs_one_integer_that_could_be_the_label(write, sample, run):
     assert tensors.features == ("pt", "eta")
     with pytest.raises(ConfigError, match=r"candidates: njets \(0 to 8\), isb \(0 to 1\)"):
         run(write("mc2.root", sample()))
+
+
+def test_the_length_of_a_list_is_no_label(tmp_path, run):
+    length, isb = np.arange(200) % 4, np.arange(200) % 2
+    jets = ak.zip({"pt": ak.unflatten(np.ones(length.sum()), length)})
+    with uproot.recreate(tmp_path / "mc.root") as file:
+        file.mktree("t", {"x": "f8", "isb": "i4", "Jet": jets.type.content})
+        file["t"].extend({"x": length * 0.1, "isb": isb, "Jet": jets})
+    assert scan(str(tmp_path / "mc.root"))[0].branches["Jet_pt"].counter == "nJet"
+    summary, tensors = run(tmp_path / "mc.root")
+    assert summary.label == "isb"
+    assert set(tensors.features) == {"nJet", "x"}
 
 
 def test_a_label_in_both_files_must_be_named(write, sample, run):
