@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 SAMPLE = 300_000  # events of each domain that everything but the training's batches sees
 _SHIFT_STREAM = 0x5417
 _BLOCK_STREAM = 0x5417B
-_STREAM = 0xF7AC
+_COPY_STREAM = 0xF7AD
+_ROW_STREAM = 0xF7AC
 
 
 def prepare(
@@ -119,7 +120,7 @@ def auxiliary_sources(
     copies = []
     for number, entry in enumerate(wanted):
         shift = shifts.get(entry.name, entry.t, quantile=entry.quantile)
-        generator = np.random.Generator(np.random.Philox([seed, _STREAM + number]))
+        generator = np.random.Generator(np.random.Philox([seed, _COPY_STREAM + number]))
         fitted = shift.fit(source.part("train").features)
         copies.append(source.with_features(fitted.apply(source.features, generator)))
     return tuple(copies)
@@ -179,7 +180,7 @@ def _times(
     """How often each event is taken, one of ``among``."""
     copies = _COPIES if among < _MANY else 1
     wanted = copies * np.exp(np.asarray(correction, dtype=np.float64))[label]
-    generator = np.random.Generator(np.random.Philox([*words, _STREAM]))
+    generator = np.random.Generator(np.random.Philox([*words, _ROW_STREAM]))
     times: NDArray[np.intp] = np.floor(wanted + generator.random(len(label))).astype(np.intp)
     return times
 

@@ -7,7 +7,7 @@ import pytest
 
 import hepdann
 from hepdann.config import Config, ShiftConfig, override
-from hepdann.domains import auxiliary_sources
+from hepdann.domains import auxiliary_sources, resampled
 from hepdann.errors import ConfigError
 from hepdann.runs.preparation import auxiliary_shifts
 from hepdann.tensors import open_tensors
@@ -72,6 +72,16 @@ def test_a_copy_is_the_source_under_another_shift(toy):
     assert not np.array_equal(one.features, two.features)  # another random stream
     again, _ = auxiliary_sources(source, wanted, seed=1)
     assert np.array_equal(one.features, again.features)
+
+
+def test_copies_and_the_choice_of_rows_draw_from_different_streams(toy, monkeypatch):
+    seeds, philox = [], np.random.Philox
+    monkeypatch.setattr(np.random, "Philox", lambda words: seeds.append((*words,)) or philox(words))
+    source = open_tensors(toy / "tensors.h5").source(half=True)
+    for number in range(3):
+        like = resampled(source, [0.1, -0.1], seed=number)
+        auxiliary_sources(like, [ShiftConfig(name="gaussian", t=3)] * 2, seed=number)
+    assert len(seeds) == len(set(seeds)) == 9
 
 
 @pytest.mark.parametrize("adversary", ["binary", "per-domain"])
