@@ -32,12 +32,15 @@ class MemberState:
         late: whether at least half of the training is done: whoever learns has learnt by then.
         one_optimiser: whether label loss and adversary share an optimiser; with one of its own,
             Adam divides the adversary's size out, and no ratio of gradients tells its effect.
+        decorrelates: whether the score is to forget a nuisance: with it goes what this tells of
+            the classes, be it most of it.
     """
 
     lambda_: float
     lambda_now: float
     late: bool
     one_optimiser: bool
+    decorrelates: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,9 @@ def _no_effect(x: Mapping[str, Any], state: MemberState) -> str:
 
 def _label_head(x: Mapping[str, Any], state: MemberState) -> str:
     reached, reach = x["label_auc"] - 0.5, x["label_reach"] - 0.5
-    if not (state.late and reach > max(_GAP, 5 * x["auc_error"]) and reached < 0.5 * reach):
+    if state.decorrelates or not (
+        state.late and reach > max(_GAP, 5 * x["auc_error"]) and reached < 0.5 * reach
+    ):
         return ""
     return (
         f"its label head has AUC {x['label_auc']:.3f} on MC, where a fresh classifier of the "

@@ -136,6 +136,7 @@ class Health:
                 lambda_now=float(adversary.lambda_[k]),
                 late=2 * trainer.epoch >= settings.epochs or k not in trainer.running,
                 one_optimiser=len(trainer.phases) == 1,
+                decorrelates=decorrelates,
             )
             verdicts = [asdict(verdict) for verdict in find_faults(member_figures, state)]
             about = self._about(k, trainer.epoch) | {"grl": state.lambda_now}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,24 @@ def test_the_studys_own_algorithm_has_no_fault(stack):
     alternating = methods.get("dann-alternating")
     members = [Member(alternating, lambda_, 2) for lambda_ in (0.1, 1.0, 3.0)]
     assert faults(watched(stack(members, "none", **STUDY))) == set()
+
+
+def test_a_score_that_forgets_what_tells_the_classes_is_no_fault(events):
+    """The nuisance is the feature in which the classes differ most."""
+    (source,), targets = events
+    columns = torch.stack([torch.ones(source.n_train), source.x[:, 0]], dim=1)
+    settings = Settings(epochs=4, batch_size=64, steps=56, nuisance_weight=100.0)
+    trainer = StackTrainer(
+        [Member(methods.get("disco"), 1.0, 0)],
+        NetworkShape(5, 2),
+        [replace(source, nuisance=columns)],
+        targets,
+        settings,
+    )
+    health = watched(trainer)
+    reached, reach = (health.entries[-1][key] - 0.5 for key in ("label_auc", "label_reach"))
+    assert reached < 0.5 * reach
+    assert faults(health) == set()
 
 
 @pytest.mark.parametrize("method", ["dann", "dann-alternating"])
