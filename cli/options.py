@@ -93,10 +93,13 @@ def workers_on(cluster: str | None, workers: Any) -> Any:
         return number
     from hepdann.cluster import on_cluster
 
-    resource = on_cluster(cluster, number if isinstance(number, int) else None)
+    def tell(text: str) -> None:
+        click.echo(f"hepdann: {text}", err=True)
+
+    resource = on_cluster(cluster, number if isinstance(number, int) else None, tell)
     found = click.get_current_context().with_resource(resource)
     where = f"{found.workers} worker{'s' * (found.workers != 1)} on {cluster}"
-    click.echo(f"hepdann: {where}, dashboard: {found.dashboard}", err=True)
+    tell(f"{where}, dashboard: {found.dashboard}")
     return found.workers
 
 

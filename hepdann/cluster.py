@@ -21,10 +21,14 @@ from uuid import uuid4
 
 from .errors import RunError
 
-_FARMS = {"htcondor": ("HTCondorCluster", "condor_submit"), "slurm": ("SLURMCluster", "sbatch")}
+_FARMS = {  # class of dask-jobqueue, what submits a job, and what lists those that wait
+    "htcondor": ("HTCondorCluster", "condor_submit", "condor_q"),
+    "slurm": ("SLURMCluster", "sbatch", "squeue --me"),
+}
 _ASK = 0.2  # seconds between two questions whether to stop
 _LOOK = 2.0  # the same of a task on a worker, for which each is a message
 _REFILL = 20.0  # seconds between two looks whether jobs are gone that worked
+_PATIENCE = 30.0  # seconds until it is said how many workers have come; then twice as many
 _CURRENT: ContextVar[Cluster | None] = ContextVar("cluster", default=None)
 
 
@@ -34,13 +38,17 @@ def current() -> Cluster | None:
 
 
 @contextmanager
-def on_cluster(address: str, workers: int | None = None) -> Iterator[Cluster]:
+def on_cluster(
+    address: str, workers: int | None = None, tell: Callable[[str], None] | None = None
+) -> Iterator[Cluster]:
     """Give all tasks of executors to a cluster; its workers see the same files by the same names.
 
     Args:
         address: of a scheduler (``tcp://host:8786``); or ``local`` for processes on this machine,
             ``htcondor`` or ``slurm`` for jobs, as dask-jobqueue's own configuration describes them.
         workers: processes or jobs; by default the cores of this machine, or those of the scheduler.
+        tell: is told, after 30 seconds and at growing intervals, how many of them have come while
+            not all have.
 
     Raises:
         RunError: the packages are not installed, the scheduler does not answer, or the number of
@@ -60,7 +68,7 @@ def on_cluster(address: str, workers: int | None = None) -> Iterator[Cluster]:
                 n_workers=count, threads_per_worker=1, dashboard_address=":0", silence_logs=50
             )
         elif address in _FARMS:
-            kind, submit = _FARMS[address]
+            kind, submit, _ = _FARMS[address]
             if workers is None:
                 raise RunError("how many jobs?", where=f"--cluster {address}", mend="--workers 40")
             if shutil.which(submit) is None:
@@ -78,7 +86,7 @@ def on_cluster(address: str, workers: int | None = None) -> Iterator[Cluster]:
             own.scale(jobs=workers)
         client = distributed.Client(own or address, set_as_default=False)
         if own is None:
-            count = workers or len(client.scheduler_info()["workers"])
+            count = workers or len(client.nthreads())
     except (OSError, ImportError, ValueError, RuntimeError) as error:
         if own is not None:
             own.close()
@@ -88,10 +96,13 @@ def on_cluster(address: str, workers: int | None = None) -> Iterator[Cluster]:
         # a result that is lost with its worker is waited for by the thread that asked for it
         refill = threading.Thread(target=_refill, args=(own, count, ended), daemon=True)
         refill.start()
-    token = _CURRENT.set(Cluster(client, max(count, 1)))
+    cluster = Cluster(client, max(count, 1))
+    if tell is not None:
+        mend = f"; see {_FARMS[address][2]}" if address in _FARMS else ""
+        watch = threading.Thread(target=_watch, args=(cluster, tell, ended, mend), daemon=True)
+        watch.start()
+    token = _CURRENT.set(cluster)
     try:
-        cluster = current()
-        assert cluster is not None
         yield cluster
     finally:
         ended.set()
@@ -109,6 +120,19 @@ def _refill(farm: Any, jobs: int, ended: threading.Event) -> None:
             farm.scale(jobs=jobs)
 
 
+def _watch(
+    cluster: Cluster, tell: Callable[[str], None], ended: threading.Event, mend: str = ""
+) -> None:
+    """Say how many workers have come, at growing intervals, until all have."""
+    begun, waited, pause = 0, 0.0, _PATIENCE
+    while begun < cluster.workers and not ended.wait(pause):
+        waited, pause = waited + pause, 2 * pause
+        with suppress(OSError, RuntimeError, TimeoutError):  # it ends, or is out of reach just now
+            begun = cluster.begun
+            if begun < cluster.workers:
+                tell(f"{begun} of {cluster.workers} workers have begun after {waited:.0f} s{mend}")
+
+
 @dataclass(eq=False)
 class Cluster:
     """A scheduler and its workers, of which so many are, or will be, at work."""
@@ -120,6 +144,11 @@ class Cluster:
     def dashboard(self) -> str:
         """Address of the page that shows what the workers do."""
         return str(self.client.dashboard_link)
+
+    @property
+    def begun(self) -> int:
+        """Workers that have come so far and are there."""
+        return len(self.client.nthreads())
 
     def completed(
         self,

@@ -73,6 +73,49 @@ def test_jobs_that_the_farm_has_ended_are_submitted_again(monkeypatch):
     assert asked == [3, 3]
 
 
+def test_workers_that_do_not_come_are_counted_at_growing_intervals(monkeypatch):
+    from hepdann import cluster
+
+    waits, lines, workers = [], [], iter([0, 1, 1, 3])
+
+    class Client:
+        def nthreads(self):
+            return dict.fromkeys(range(next(workers)), 1)
+
+    class Ended:
+        def wait(self, seconds):
+            waits.append(seconds)
+
+    cluster._watch(cluster.Cluster(Client(), 3), lines.append, Ended(), "; see squeue --me")
+    assert waits == [30, 60, 120, 240]
+    assert lines[0] == "0 of 3 workers have begun after 30 s; see squeue --me"
+    assert [line[:40] for line in lines[1:]] == [
+        "1 of 3 workers have begun after 90 s; se",
+        "1 of 3 workers have begun after 210 s; s",
+    ]
+
+
+def test_a_scheduler_without_workers_is_waited_for_aloud(monkeypatch):
+    import distributed
+
+    from hepdann import cluster
+
+    monkeypatch.setattr(cluster, "_PATIENCE", 0.05)
+    said, lines = threading.Event(), []
+
+    def tell(line):
+        lines.append(line)
+        said.set()
+
+    local = {"n_workers": 0, "dashboard_address": ":0", "silence_logs": 50}
+    with (
+        distributed.LocalCluster(**local) as scheduler,
+        cluster.on_cluster(scheduler.scheduler_address, 2, tell),
+    ):
+        assert said.wait(20)
+    assert lines[0].startswith("0 of 2 workers have begun")
+
+
 def test_a_cluster_that_cannot_be_used_is_refused_in_a_line(monkeypatch):
     import dask
 
