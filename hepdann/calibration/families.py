@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .. import shifts
 from ..errors import ConfigError
+from .noise import Seed, noise
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +62,7 @@ class Family(ABC):
         """(S, K) points from which the fit looks for the minimum; 0 is among them."""
 
     @abstractmethod
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+    def apply(self, x: Floats, theta: Floats, seed: Seed) -> Floats:
         """Map (N, F) features; the noise depends on the seed, and not on θ."""
 
     @abstractmethod
@@ -116,13 +117,12 @@ class ShiftFamily(Family):
         """A grid in t."""
         return np.array(_GRID)[:, None]
 
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+    def apply(self, x: Floats, theta: Floats, seed: Seed) -> Floats:
         """See :class:`Family`."""
         if not theta[0] > 1e-9:
             return x
         steps = tuple(replace(step, t=1.0 / float(theta[0])) for step in self.fitted.steps)
-        generator = np.random.default_rng([seed, 0x5F])
-        return shifts.FittedShift(steps).apply(x, generator).astype(np.float64)
+        return shifts.FittedShift(steps).apply(x, noise(seed, 0x5F)).astype(np.float64)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON has it."""
@@ -170,7 +170,7 @@ class Detector(Family):
         k = len(self.table)
         return np.stack([np.zeros(k), np.full(k, 0.15 if self.kind == "smear" else 0.0)])
 
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+    def apply(self, x: Floats, theta: Floats, seed: Seed) -> Floats:
         """See :class:`Family`."""
         columns = list(self.columns)
         value = np.broadcast_to(theta, len(columns)) if self.common else theta
@@ -180,9 +180,8 @@ class Detector(Family):
         elif self.kind == "offset":
             moved[:, columns] += value * self.sigma[columns]
         else:
-            generator = np.random.default_rng([seed, 0xD3])
-            noise = generator.standard_normal((len(x), len(self.sigma)))[:, columns]
-            moved[:, columns] += value * self.sigma[columns] * noise
+            drawn = noise(seed, 0xD3).standard_normal((len(x), len(self.sigma)))[:, columns]
+            moved[:, columns] += value * self.sigma[columns] * drawn
         return moved
 
     def to_dict(self) -> dict[str, Any]:
@@ -225,7 +224,7 @@ class Chain(Family):
         ]
         return np.array([np.concatenate([[], *point]) for point in itertools.product(*grids)])
 
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+    def apply(self, x: Floats, theta: Floats, seed: Seed) -> Floats:
         """See :class:`Family`."""
         at = 0
         for index, part in enumerate(self.parts):

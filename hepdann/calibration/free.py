@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .fitted_map import FittedMap
+from .noise import Seed, noise
 
 Floats = NDArray[np.float64]
 
@@ -69,11 +70,11 @@ class FreeMap(FittedMap):
             np.zeros((f, splines)), np.zeros(f), np.eye(f),
         )  # fmt: skip
 
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+    def apply(self, x: Floats, theta: Floats, seed: Seed) -> Floats:
         """Map (N, F) features; a missing value stays, and mixes as if it were at the centre."""
         ends = np.cumsum([self.theta.size, self.smear.size])
         coefficients, smear, mixing = np.split(theta, ends)
-        noise = np.random.default_rng([seed, 0xF4]).standard_normal(x.shape)
+        drawn = noise(seed, 0xF4).standard_normal(x.shape)
         known = np.isfinite(x)
         value = np.where(known, x, self.centre)
         unit = np.where(self.scale > 0, self.scale, 1.0)
@@ -81,6 +82,6 @@ class FreeMap(FittedMap):
         moved = value + unit * np.einsum(
             "nfk,fk->nf", basis, coefficients.reshape(self.theta.shape)
         )
-        h = (moved - self.centre) / self.sigma + smear * noise
+        h = (moved - self.centre) / self.sigma + smear * drawn
         moved = self.centre + self.sigma * (h @ mixing.reshape(self.mixing.shape).T)
         return self.kept(x, moved, self.scale > 0)

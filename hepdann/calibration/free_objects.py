@@ -14,6 +14,7 @@ from ..tensors import Objects, Source, Target
 from .fitted_map import FittedMap
 from .free import FreeMap
 from .free_fit import fit_free
+from .noise import Seed, seed_of_table
 from .objects import ObjectSource, ObjectTarget
 
 Floats = NDArray[np.float64]
@@ -36,14 +37,16 @@ class FreeObjects(FittedMap):
         """All parameters, one after the other."""
         return np.concatenate([np.zeros(0), *(one.flat() for one in self.maps if one)])
 
-    def apply(self, x: Any, theta: Floats, seed: int) -> Any:
+    def apply(self, x: Any, theta: Floats, seed: Seed) -> Any:
         """Map objects; a missing value stays."""
         sizes = accumulate((len(one.flat()) if one else 0 for one in self.maps), initial=0)
         spans = list(pairwise(sizes))
 
         def change(number: int, table: NDArray[np.float32]) -> NDArray[Any]:
             one, part = self.maps[number], theta[slice(*spans[number])]
-            return table if one is None else one.apply(table.astype(np.float64), part, seed)
+            if one is None:
+                return table
+            return one.apply(table.astype(np.float64), part, seed_of_table(seed, x, number))
 
         assert isinstance(x, Objects)
         return x.mapped(change)

@@ -15,6 +15,7 @@ from ..errors import ConfigError, HepdannError
 from ..shifts.registry import shift_images
 from ..tensors import EventBlocks, Source, Tensors, image_figures, read_images
 from .families import Family, Parameter
+from .noise import Seed
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ class ImageFamily(Family):
         plain = self.figures[int(np.searchsorted(self.values, 0.0))]
         return {row.tobytes(): number for number, row in enumerate(plain)}
 
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
+    def apply(self, x: Floats, theta: Floats, seed: Seed) -> Floats:  # noqa: ARG002
         """Figures of events that are among those shifted, as they are at a value.
 
         Raises:

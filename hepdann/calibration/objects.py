@@ -20,6 +20,7 @@ from ..errors import ConfigError
 from ..tensors import Collection, Objects, Source, Target, object_figures
 from .families import Chain, Detector, Family, Parameter, parsed
 from .families import from_dict as plain_from_dict
+from .noise import EventSeed, Seed, seed_of_table
 
 Floats = NDArray[np.float64]
 
@@ -96,14 +97,15 @@ class ObjectShift(Family):
         """A few values."""
         return np.array(_SCALES if self.name == "pt-scale" else _SHARES)[:, None]
 
-    def apply(self, x: Any, theta: Floats, seed: int) -> Any:
-        """Map objects; a random number is that of the place of an event among them."""
+    def apply(self, x: Any, theta: Floats, seed: Seed) -> Any:
+        """Map objects; a random number is that of an event, or of its place among them."""
         if abs(theta[0]) < 1e-9:
             return x
         steps = tuple(replace(step, t=1.0 / float(theta[0])) for step in self.fitted.steps)
-        event = np.arange(len(x), dtype=np.uint64)
+        if not isinstance(seed, EventSeed):
+            seed = EventSeed(seed, np.arange(len(x), dtype=np.uint64))
         named = replace(x, collections=self.collections)
-        moved = shifts.FittedShift(steps).apply_objects(named, event, seed)
+        moved = shifts.FittedShift(steps).apply_objects(named, seed.event_id, seed.seed)
         return replace(moved, collections=x.collections)
 
     def to_dict(self) -> dict[str, Any]:
@@ -116,7 +118,7 @@ class ObjectShift(Family):
 class ObjectDetector(Detector):
     """A scale, offset or smearing; its columns are those of all tables of the objects in turn."""
 
-    def apply(self, x: Any, theta: Floats, seed: int) -> Any:
+    def apply(self, x: Any, theta: Floats, seed: Seed) -> Any:
         """Map objects."""
         assert isinstance(x, Objects)
         spans = list(pairwise(accumulate((t.shape[1] for t in x.tables), initial=0)))
@@ -125,7 +127,8 @@ class ObjectDetector(Detector):
             columns = slice(*spans[number])
             wide = np.zeros((len(table), len(self.sigma)))
             wide[:, columns] = table
-            return Detector.apply(self, wide, theta, seed)[:, columns]
+            own = seed_of_table(seed, x, number)
+            return Detector.apply(self, wide, theta, own)[:, columns]
 
         return x.mapped(change)
 

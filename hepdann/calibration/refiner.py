@@ -15,6 +15,7 @@ from ..alignment.affine import AdversaryOptions
 from ..tensors import Source, Target
 from .fitted_map import FittedMap
 from .free_fit import shared_values
+from .noise import Seed, noise
 
 Floats = NDArray[np.float64]
 
@@ -54,14 +55,12 @@ class RefinerMap(FittedMap):
         parts = (self.matrix, self.offset, self.inner, self.bias, self.outer)
         return np.concatenate([part.ravel() for part in parts])
 
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
+    def apply(self, x: Floats, theta: Floats, seed: Seed) -> Floats:  # noqa: ARG002
         """Map (N, F) features; a missing value stays, and mixes as if it were at the centre."""
-        noise = np.random.default_rng([seed, 0xF5]).standard_normal(
-            (len(x), self.inner.shape[1] - x.shape[1])
-        )
+        drawn = noise(seed, 0xF5).standard_normal((len(x), self.inner.shape[1] - x.shape[1]))
         known, unit = np.isfinite(x), np.where(self.sigma > 0, self.sigma, 1.0)
         z = (np.where(known, x, self.centre) - self.centre) / unit
-        hidden = np.tanh(np.concatenate([z, noise], axis=1) @ self.inner.T + self.bias)
+        hidden = np.tanh(np.concatenate([z, drawn], axis=1) @ self.inner.T + self.bias)
         moved = self.centre + unit * (z @ self.matrix.T + self.offset + hidden @ self.outer.T)
         return self.kept(x, moved, self.sigma > 0)
 

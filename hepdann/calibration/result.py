@@ -18,6 +18,7 @@ from .fitted_map import FittedMap
 from .free import FreeMap
 from .free_objects import FreeObjects
 from .mixture import Mixture, mixture_of
+from .noise import EventSeed, Seed, identities
 from .objects import ObjectSource
 from .refiner import RefinerMap
 
@@ -54,17 +55,29 @@ class Calibration:
         """The family; ``none`` for the identity."""
         return "none" if self.fit is None else self.fit.family.name
 
-    def apply(self, features: _Inputs, seed: int | None = None) -> _Inputs:
+    def apply(
+        self,
+        features: _Inputs,
+        seed: int | None = None,
+        event_id: NDArray[np.uint64] | None = None,
+    ) -> _Inputs:
         """Map (N, F) features of MC, or the objects of N events; missing values stay.
 
         Args:
             features: in the order of the tensor file.
             seed: of the noise of smearings; that of the fit by default.
+            event_id: (N,) identities of the events, from which the noise then follows, and from
+                their features; by default it follows from their order.
         """
         plain = not isinstance(features, Objects)
         x: Any = np.asarray(features, dtype=np.float64) if plain else features
         if self.fit is not None:
-            x = self.fit.family.apply(x, self.fit.theta, self.seed if seed is None else seed)
+            seed = self.seed if seed is None else seed
+            drawn: Seed = seed
+            if event_id is not None:
+                of_event: Any = features if plain else x.features
+                drawn = EventSeed(seed, identities(event_id, of_event))
+            x = self.fit.family.apply(x, self.fit.theta, drawn)
         return x.astype(np.float32) if plain else x  # type: ignore[no-any-return]
 
     def varied(self, errors: float) -> Self:

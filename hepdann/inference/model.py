@@ -186,6 +186,7 @@ class Model:
         fold: NDArray[np.uint8] | None = None,
         errors: float = 0.0,
         domain_heads: bool = True,
+        event_id: NDArray[np.uint64] | None = None,
     ) -> Scores:
         """Score events.
 
@@ -198,14 +199,17 @@ class Model:
                 fold was trained on; by default of all events. It decides in a run in folds alone.
             errors: standard errors by which the calibration of MC is changed.
             domain_heads: whether they are asked; else there are no domain scores.
+            event_id: (N,) identities, which give MC the noise of a calibration that smears; by
+                default it follows from the order of the events.
 
         Raises:
             RunError: no such method or domain, or another number of features.
         """
         if self.folds and fold is not None and len(fold):
             return score_by_fold(
-                self, inputs, method, domain, fold, errors=errors, domain_heads=domain_heads
-            )
+                self, inputs, method, domain, fold, event_id, errors=errors,
+                domain_heads=domain_heads,
+            )  # fmt: skip
         steps = self.steps(method, domain, errors)
         if inputs.ndim != 2 or inputs.shape[1] != self.inputs:
             views = [f"{name} {shape}" for name, *shape in (*self.views, *self.objects)]
@@ -213,7 +217,8 @@ class Model:
                 f"features of shape {inputs.shape}, expected (N, {self.inputs})",
                 mend=f"give {', '.join(views or self.features)}",
             )
-        return steps.score(self._events(inputs), domain=domain_heads)
+        ids = event_id if domain == "source" else None
+        return steps.score(self._events(inputs), domain=domain_heads, event_id=ids)
 
     def latent(self, inputs: Inputs, method: str, domain: str = "target") -> NDArray[np.float32]:
         """Feature layer (N, H) of the method's first member; of a mixture, of its first part."""
@@ -325,14 +330,21 @@ def folds_of(
 
 
 def score_by_fold(
-    model: Model, inputs: Inputs, method: str, domain: str, fold: NDArray[np.uint8], **options: Any
+    model: Model,
+    inputs: Inputs,
+    method: str,
+    domain: str,
+    fold: NDArray[np.uint8],
+    event_id: NDArray[np.uint64] | None = None,
+    **options: Any,
 ) -> Scores:
     """Score events, each by its fold (N,); the options are those of :meth:`Model.score`."""
     parts = []
     for number in np.unique(fold).tolist():
         one, rows = model if number == NO_FOLD else model.folds[number], fold == number
         part = inputs[rows] if isinstance(inputs, np.ndarray) else inputs.take(rows)
-        parts.append((rows, one.score(part, method, domain, **options)))
+        ids = None if event_id is None else event_id[rows]
+        parts.append((rows, one.score(part, method, domain, event_id=ids, **options)))
     first = parts[0][1]
     members = np.empty((len(first.members), len(fold), first.members.shape[2]), np.float32)
     domain_score = np.empty(len(fold) if len(first.domain) else 0, np.float32)

@@ -36,7 +36,7 @@ from .row_files import (
 )
 from .row_scores import RowScorer
 
-_VERSION = 2  # of what outputs hold: files of another one are made anew
+_VERSION = 3  # of what outputs hold: files of another one are made anew
 _UNUSUAL = re.compile(r"[^\w.+-]+")
 _UNNAMED = "events"  # tree of the rows of a file without trees
 

@@ -249,11 +249,12 @@ class Predictor:
         Args:
             inputs: as :meth:`inputs` gives them.
             event_id: (N,) identities, by which a run in folds scores events that it was trained on
-                with the fold that did not see them; without them all folds score all events. A run
-                without folds makes no use of them.
+                with the fold that did not see them; without them all folds score all events. They
+                also give MC the noise of a calibration that smears, which otherwise follows from
+                the order of the events.
         """
         fold = self.folds(event_id) if self.model.folds and event_id is not None else None
-        return self.model.score(inputs, self.method, self.domain, fold=fold)
+        return self.model.score(inputs, self.method, self.domain, fold=fold, event_id=event_id)
 
     def score(
         self, inputs: Inputs, event_id: NDArray[np.uint64] | None = None

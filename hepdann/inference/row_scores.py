@@ -224,7 +224,7 @@ class RowScorer:
         for inputs in rows.inputs:
             if len(inputs.rows):
                 selected[inputs.rows] = 1
-                self._put(columns, inputs, n, rows.event_id if identified else None)
+                self._put(columns, inputs, rows.event_id, identified=identified)
                 outside += _outside(inputs.features, self._low, self._high)
         trained = np.full(n, 0 if identified else -1, np.int8)
         if identified and self._known is None:  # a fold that saw an event never scores it
@@ -241,16 +241,18 @@ class RowScorer:
         self,
         columns: dict[str, NDArray[Any]],
         inputs: Inputs,
-        size: int,
-        event_id: NDArray[np.uint64] | None,
+        event_id: NDArray[np.uint64],
+        *,
+        identified: bool,
     ) -> None:
-        """Fill in what there is of the rows of some inputs, of a block of ``size`` of them."""
-        events, at = _network_inputs(self._model, inputs), inputs.rows
+        """Fill in what there is of the rows of some inputs, of a block with these identities."""
+        events, at, size = _network_inputs(self._model, inputs), inputs.rows, len(event_id)
+        ids = event_id if len(at) == size else event_id[at]
         domain = "source" if inputs.simulated else "target"
         model, fold = self._model, None
         if self._known is not None:
-            if event_id is not None:
-                columns["fold"][at] = folds_of(model, event_id[at], self._known)
+            if identified:
+                columns["fold"][at] = folds_of(model, ids, self._known)
             fold = columns["fold"][at]
         # elsewhere its domain heads only watched, or nobody asks
         asked = "domain_score" in self._columns and model.adapts(self.method)
@@ -263,7 +265,7 @@ class RowScorer:
                 columns[name] = np.full(size, np.nan, np.float32)
             columns[name][at] = values
 
-        score = partial(model.score, events, self.method, domain, fold=fold)
+        score = partial(model.score, events, self.method, domain, fold=fold, event_id=ids)
         found = score(domain_heads=asked)
         if asked:
             put("domain_score", found.domain)

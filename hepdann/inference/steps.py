@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,13 +147,15 @@ class Branch:
     correction: tuple[float, ...] | None
     parameter: float | None = None
 
-    def score(self, inputs: Inputs, *, domain: bool = True) -> Scores:
+    def score(
+        self, inputs: Inputs, *, domain: bool = True, event_id: NDArray[np.uint64] | None = None
+    ) -> Scores:
         """Score events (N, F), NaN where a value is missing.
 
         Without ``domain`` there are no domain scores: a third of the work, where the domain heads
-        are wide.
+        are wide. ``event_id`` (N,), of MC alone, gives the noise of a calibration that smears.
         """
-        part, inputs = self.part, self._inputs(inputs)
+        part, inputs = self.part, self._inputs(inputs, event_id)
         if self.scaling is not None and isinstance(inputs, np.ndarray) and part.compiled:
             if domain not in self._compiled:
                 self._compiled[domain] = Perceptrons(
@@ -194,20 +196,21 @@ class Branch:
 
         return feature_layer(self.part.network, self._inputs(inputs), self.scaling, self.statistics)
 
-    def _inputs(self, inputs: Inputs) -> Inputs:
+    def _inputs(self, inputs: Inputs, event_id: NDArray[np.uint64] | None = None) -> Inputs:
         if self.mapped is None and self.parameter is None:
             return inputs
-        if isinstance(inputs, Objects):
-            assert self.mapped is not None  # no parametrised network is of objects
-            moved: Objects = self.mapped.apply(inputs)
-            return moved
-        assert isinstance(inputs, np.ndarray)  # no map is fitted for images
-        mapped = inputs if self.mapped is None else self.mapped.apply(inputs)
+        # no map is fitted for images, and no parametrised network is of objects
+        assert isinstance(inputs, np.ndarray | Objects)
+        if self.mapped is not None:
+            one: Any = self.mapped
+            # of MC, which alone brings identities, the map is a calibration
+            inputs = one.apply(inputs) if event_id is None else one.apply(inputs, event_id=event_id)
         if self.parameter is None:
-            return mapped
+            return inputs
         from ..calibration import with_parameter
 
-        return with_parameter(mapped, self.parameter)
+        assert isinstance(inputs, np.ndarray)
+        return with_parameter(inputs, self.parameter)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,9 +221,11 @@ class Combination:
     parts: tuple[Branch | Combination, ...]
     target: bool
 
-    def score(self, inputs: Inputs, *, domain: bool = True) -> Scores:
+    def score(
+        self, inputs: Inputs, *, domain: bool = True, event_id: NDArray[np.uint64] | None = None
+    ) -> Scores:
         """Score events (N, F), NaN where a value is missing; the domain scores are averaged."""
-        scores = [part.score(inputs, domain=domain) for part in self.parts]
+        scores = [part.score(inputs, domain=domain, event_id=event_id) for part in self.parts]
         members = self.mixture.combine([s.members for s in scores], target=self.target)
         return Scores(members, np.mean([s.domain for s in scores], axis=0))
 
@@ -239,9 +244,11 @@ class FoldMean:
 
     folds: tuple[Branch | Combination, ...]
 
-    def score(self, inputs: Inputs, *, domain: bool = True) -> Scores:
+    def score(
+        self, inputs: Inputs, *, domain: bool = True, event_id: NDArray[np.uint64] | None = None
+    ) -> Scores:
         """Score events (N, F) that no fold was trained on, NaN where a value is missing."""
-        scores = [fold.score(inputs, domain=domain) for fold in self.folds]
+        scores = [fold.score(inputs, domain=domain, event_id=event_id) for fold in self.folds]
         return Scores(
             np.mean([one.members for one in scores], axis=0),
             np.mean([one.domain for one in scores], axis=0),

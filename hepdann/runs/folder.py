@@ -101,7 +101,8 @@ class Run:
             method: default the recommended one.
             event_id: (N,) identities of the events. A run in folds scores those that it was
                 trained on with the fold that did not see them, and all others, or all without
-                identities, with the mean of all folds.
+                identities, with the mean of all folds. With them MC behind a calibration that
+                smears has the noise that it has in ``scores.h5``.
 
         Returns:
             (N, C) mean over the method's seeds.

@@ -142,7 +142,7 @@ def _score(
     domain: str,
     fold: NDArray[np.uint8] | None,
 ) -> None:
-    scored = partial(model.score, inputs, method, domain, fold=fold)
+    scored = partial(model.score, inputs, method, domain, fold=fold, event_id=events.event_id)
     scores = scored()
     held_out = events.split == SPLITS.index("test") if fold is None else fold == 0
     test = np.flatnonzero(held_out)[:_LATENT_ROWS]

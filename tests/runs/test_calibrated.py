@@ -159,11 +159,11 @@ def test_a_fold_has_a_calibration_that_did_not_see_its_part(toy, tmp_path):
     maps = [Calibration.from_dict(fold["calibrated-known"]["map"]) for fold in folds]
     assert maps[0].fit.theta != maps[1].fit.theta
     scores, model = open_scores(run.folder), load_model(RunPaths(run.folder).model)
-    features, fold = scores.column("mc", "features"), scores.column("mc", "fold")
+    features, fold, ids = (scores.column("mc", name) for name in ("features", "fold", "event_id"))
     for number, one in enumerate(maps):
         rows = np.flatnonzero(fold == number)
         plain = model.folds[number].steps("calibrated-known", "target")
-        expected = plain.score(one.apply(features[rows])).mean
+        expected = plain.score(one.apply(features[rows], event_id=ids[rows])).mean
         np.testing.assert_allclose(
             scores.score("mc", "calibrated-known")[rows], expected, atol=1e-6
         )
@@ -302,6 +302,22 @@ def test_templates_move_with_the_calibration(run):
     assert "calibration" in {one["name"] for one in modifiers}
     plain = fill_templates(run.folder, TemplateSettings(method="source-only", bins=5))
     assert set(plain.mc["all", "signal"]) == {"nominal"}
+
+
+def test_predict_repeats_the_scores_of_mc_whatever_the_blocks(run, toy, tmp_path):
+    """The shift smears: the noise of an event is its own."""
+    import uproot
+
+    done = hepdann.predict(
+        run, toy / "mc.root", output=tmp_path, method="calibrated-known", block=999
+    )
+    with uproot.open(done.outputs[0]) as file:
+        (tree,) = file.keys(filter_classname="TTree")
+        predicted = file[tree]["score_signal"].array(library="np")
+    scores = open_scores(run.folder)
+    rows = scores.column("mc", "row")
+    stored = scores.score("mc", "calibrated-known")[:, 1]
+    np.testing.assert_allclose(predicted[rows], stored, atol=1e-6)
 
 
 def test_predict_writes_both_sides(run, toy, tmp_path):
