@@ -64,11 +64,13 @@ def command(output: Path, events: int, seeds: int) -> None:
     script.write_text("\n".join(["#!/bin/sh -e", *done]) + "\n", encoding="utf-8")
     seconds = time.perf_counter() - started
     plots = output / "run" / "plots"
+    scores = plots / "scores_source-only.png", plots / "scores_dann.png"
+    inputs = plots / "data_mc_prob_b.png", plots / "data_mc_prob_b_after_quantile.png"
     lines = [
         f"\nDone in {seconds:.0f} s. Look at",
         f"  {plots / 'roc_target.png'}: how each method ranks the data's jets",
-        f"  {plots / 'scores_source-only.png'}, {plots / 'scores_dann.png'}: MC against data",
-        f"  {plots / 'data_mc_multip.png'}: the worst modelled input, before and after alignment",
+        f"  {scores[0]}, {scores[1]}: MC against data",
+        f"  {inputs[0]}, {inputs[1]}: an input before and after alignment",
         f"  {plots / 'loss.png'}: is the domain classifier at one half?",
         f"  {RunPaths(output / 'run').metrics}: every number of them",
         "Then type",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,5 +60,13 @@ def table(title: str | None = None) -> Table:
     """An empty table with a rule below its headings, and a title above it, at the left."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    return Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD)
+    class Title(Text):
+        """Is broken where the console ends, not where a narrow table does."""
+
+        def __rich_console__(self, console: Console, options: Any) -> Any:
+            return super().__rich_console__(console, options.update(width=console.width))
+
+    text = None if title is None else Title(title)
+    return Table(title=text, title_justify="left", title_style="", box=box.SIMPLE_HEAD)

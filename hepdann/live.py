@@ -61,11 +61,10 @@ class Live:
             self.bar.update(self._task[stage], completed=step.step, figures=rate)
         elif step.step == step.total or time.monotonic() - self._last > _LINE_EVERY:
             self._last = time.monotonic()
-            figures = (
-                f"loss {step.label_loss:.3f}  domain loss {step.domain_loss:.3f}  "
-                f"domain accuracy {step.domain_accuracy:.3f}"
-            )
-            line = f"{stage}: step {step.step}/{step.total}  {rate}  {figures}"
+            line = f"{stage}: step {step.step}/{step.total}  {rate}  loss {step.label_loss:.3f}"
+            if step.domain_loss:  # 0 where no network has a domain head
+                line += f"  domain loss {step.domain_loss:.3f}"
+                line += f"  domain accuracy {step.domain_accuracy:.3f}"
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _render(self) -> Group:
@@ -81,11 +80,13 @@ def _table(step: Step) -> Table:
     for title in ("networks", "λ·λ_p", "label loss", "domain loss", "domain accuracy"):
         table.add_column(title, justify="right")
     for method in step.methods:
-        figures = (method.label_loss, method.domain_loss, method.domain_accuracy)
+        domain = (method.domain_loss, method.domain_accuracy)
+        shown = [f"{figure:.3f}" if method.domain_loss else "-" for figure in domain]
         table.add_row(
             method.name,
             str(method.networks),
             f"{method.lambda_:.3g}",
-            *(f"{figure:.3f}" for figure in figures),
+            f"{method.label_loss:.3f}",
+            *shown,
         )
     return table

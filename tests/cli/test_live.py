@@ -37,6 +37,14 @@ def test_a_terminal_shows_a_row_for_each_method(shown):
         assert cell in text
 
 
+def test_a_network_without_a_domain_head_has_no_domain_loss(shown):
+    pivot = MethodProgress("pivot", 2, 1.0, 0.21, 0.0, 0.0)
+    step = Progress(7, 800, 800, 0.23, 0.0, 0.0, 250_000.0, (pivot,))
+    line = shown(False, ("2 networks", step))
+    assert line.splitlines()[0].endswith("loss 0.230")
+    assert "0.000" not in shown(True, ("2 networks", step)) + line
+
+
 def test_lines_elsewhere_have_no_control_codes(shown):
     done = Progress(7, 800, 800, 0.23, 0.5, 0.7, 250_000.0, (QUIET, DANN))
     text = shown(False, ("10 networks", done), ("health: [dann] is ill", None))
