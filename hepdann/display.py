@@ -68,5 +68,5 @@ def table(title: str | None = None) -> Table:
         def __rich_console__(self, console: Console, options: Any) -> Any:
             return super().__rich_console__(console, options.update(width=console.width))
 
-    text = None if title is None else Title(title)
+    text = None if title is None else Title(title, justify="default")  # no spaces behind it
     return Table(title=text, title_justify="left", title_style="", box=box.SIMPLE_HEAD)

@@ -97,6 +97,17 @@ def test_a_look_does_not_depend_on_the_other_methods():
     assert len({colour for colour, _ in together.values()}) == len(names)
 
 
+def test_lines_of_runs_stand_out_from_white_and_from_methods():
+    looks = method_look([*METHODS, *(f"sine-t{t}-1" for t in range(10))])
+    runs = [
+        matplotlib.colors.to_rgb(colour)
+        for name, (colour, _) in looks.items()
+        if name.startswith("sine-t")
+    ]
+    assert max(0.2126 * red + 0.7152 * green + 0.0722 * blue for red, green, blue in runs) < 0.65
+    assert len({colour for colour, _ in looks.values()}) == len(looks)
+
+
 def test_bands_are_shown_of_two_methods():
     assert banded(["a", "b"]) == ("a", "b")
     assert banded(["source-only", "quantile", "dann", "oracle"]) == ("source-only", "dann")

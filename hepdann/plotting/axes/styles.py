@@ -46,6 +46,8 @@ MARKERS = "os^vDP*X"  # of methods
 
 _SHADES = (0.0, -0.5, 0.55, 0.3)  # how much black or white is in the first, second … ten
 
+_OTHERS = -0.25  # of lines that are no method of ours: no shade of these, nor too pale for a line
+
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
 
 # A method has one look in every figure, whichever others are in it. The second entry is a place
@@ -55,7 +57,7 @@ _METHODS: dict[str, tuple[int, int, Any]] = {
     "dann": (2, 0, 0), "dann-alternating": (6, 0, 1), "dann-joint": (2, 1, 1),
     "hybrid-dann": (6, 1, 0), "hybrid-alternating": (6, 2, 1),
     "cdan": (9, 1, 0), "cdan-entropy": (9, 0, 1), "mmd": (7, 1, 0), "coral": (7, 0, 1),
-    "calibrated": (4, 1, 0), "calibrated-known": (4, 2, 1),
+    "calibrated": (4, 1, 0), "calibrated-known": (4, 2, 1), "parametrised": (2, 3, 1),
     "self-training": (3, 1, 0), "guard": (5, 0, 3),
     "quantile": (0, 0, 2), "moments": (0, 1, 2), "gaussian-ot": (0, 2, 2), "sliced": (5, 1, 2),
     "affine": (1, 1, 2), "affine+quantile": (1, 0, 3),
@@ -218,12 +220,10 @@ def method_title(method: str) -> str:
 def method_look(methods: Sequence[str]) -> dict[str, tuple[str, Any]]:
     """Colour and line style of each method, the same in every figure.
 
-    Those of a registered method follow from its name.
+    Those of a registered method, and of a run, follow from its name.
     """
     known = {name: _look(*place) for name, place in _METHODS.items()}
-    every = [_shade(colour, share) for share in _SHADES for colour in COLOURS]
-    used = {colour for colour, _ in known.values()}
-    free = [colour for colour in every if colour not in used]
+    free = [_shade(colour, _OTHERS) for colour in COLOURS]
     looks: dict[str, tuple[str, Any]] = {}
     for method in methods:
         start = crc32(method.encode())
