@@ -199,17 +199,14 @@ class Model:
                 fold was trained on; by default of all events. It decides in a run in folds alone.
             errors: standard errors by which the calibration of MC is changed.
             domain_heads: whether they are asked; else there are no domain scores.
-            event_id: (N,) identities, which give MC the noise of a calibration that smears; by
-                default it follows from the order of the events.
+            event_id: (N,) whose noise a calibration of MC that smears gives; else by order.
 
         Raises:
             RunError: no such method or domain, or another number of features.
         """
         if self.folds and fold is not None and len(fold):
-            return score_by_fold(
-                self, inputs, method, domain, fold, event_id, errors=errors,
-                domain_heads=domain_heads,
-            )  # fmt: skip
+            options = {"errors": errors, "domain_heads": domain_heads}
+            return score_by_fold(self, inputs, method, domain, fold, event_id, **options)
         steps = self.steps(method, domain, errors)
         if inputs.ndim != 2 or inputs.shape[1] != self.inputs:
             views = [f"{name} {shape}" for name, *shape in (*self.views, *self.objects)]
