@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         config,
         criteria,
         deploy,
+        domains,
         errors,
         evaluation,
         experiments,
@@ -56,24 +57,7 @@ __all__ = [
     "tensors", "train", "training",
 ]  # fmt: skip
 
-_HOMES = {
-    "Run": "runs",
-    "Scan": "runs",
-    "Tensors": "tensors",
-    "calibrate": "api",
-    "convert": "readers.convert",
-    "diagnose": "api",
-    "export": "deploy",
-    "open_run": "runs",
-    "open_scan": "runs",
-    "open_tensors": "tensors",
-    "predict": "inference",
-    "report": "reporting",
-    "scan": "runs",
-    "train": "runs",
-}
-
-__getattr__ = getter(__name__, dict.fromkeys(__all__, "") | _HOMES)
+__getattr__ = getter(__name__)
 
 
 def __dir__() -> list[str]:

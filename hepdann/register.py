@@ -12,8 +12,9 @@ with its room when it is first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .lazy import getter
 
 if TYPE_CHECKING:
     from .alignment import register as alignment
@@ -25,20 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["alignment", "criterion", "figure", "method", "network", "shift"]
 
-_ROOMS = {
-    "alignment": "alignment",
-    "criterion": "criteria",
-    "figure": "plotting",
-    "method": "methods",
-    "network": "networks",
-    "shift": "shifts",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return importlib.import_module(f".{_ROOMS[name]}", __package__).register
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = getter(__name__)
 
 
 def __dir__() -> list[str]:

@@ -30,9 +30,4 @@ __all__ = [
     "from_dict", "get", "names", "register", "reweighted", "source_fractions",
 ]  # fmt: skip
 
-__getattr__ = getter(
-    __name__,
-    dict.fromkeys(__all__, "fraction")
-    | dict.fromkeys(("GaussianTransport", "LinearMap", "Moments"), "linear")
-    | {"AffineMap": "affine", "QuantileMap": "quantile", "SlicedTransport": "sliced"},
-)
+__getattr__ = getter(__name__)

@@ -35,19 +35,6 @@ if TYPE_CHECKING:
     )
     from .schedules import NetworkSettings, ScanSettings, TrainSettings
 
-_HOMES = {
-    "init": "init_config",
-    "load": "dump_config expand_path json_schema load_config override parse_config shipped_configs",
-    "models": "CalibrationConfig Config ScanConfig ShiftConfig TrainConfig",
-    "plots": "PlotConfig",
-    "samples": "AugmentConfig ClassConfig ConversionConfig ConvertConfig FeatureConfig HitsConfig "
-    "ImagesConfig ObjectsConfig PicturesConfig SampleConfig SplitConfig TransformConfig",
-    "schedules": "NetworkSettings ScanSettings TrainSettings",
-}
-__getattr__ = getter(
-    __name__, {name: home for home, names in _HOMES.items() for name in names.split()}
-)
-
 __all__ = [
     "AugmentConfig", "CalibrationConfig", "ClassConfig", "Config", "ConversionConfig",
     "ConvertConfig", "FeatureConfig", "HitsConfig", "ImagesConfig", "NetworkSettings",
@@ -56,3 +43,5 @@ __all__ = [
     "expand_path", "init_config", "json_schema", "load_config", "override", "parse_config",
     "shipped_configs",
 ]  # fmt: skip
+
+__getattr__ = getter(__name__)

@@ -17,6 +17,4 @@ __all__ = [
     "write_histograms", "write_workspace",
 ]  # fmt: skip
 
-_EXPORT = {"Agreement": "check", "Exported": "exporting", "Framework": "features"}
-_EXPORT |= {"Input": "features", "export": "exporting"}
-__getattr__ = getter(__name__, _EXPORT)
+__getattr__ = getter(__name__)

@@ -34,15 +34,4 @@ __all__ = [
 ]  # fmt: skip
 
 # Batches need torch, and who only scores needs the scaling alone.
-_IMAGES = ("Images", "choose_memory", "describe_memory", "object_shapes", "view_shapes")
-_READING = ("ChangedBlocks", "ResampledBlocks", "auxiliary_sources", "prepare", "resampled")
-__getattr__ = getter(
-    __name__,
-    dict.fromkeys(__all__, "event_stream")
-    | dict.fromkeys(("Augment", "Jitter", "resident_images"), "image_stream")
-    | dict.fromkeys(("Domains", "in_folds"), "events")
-    | dict.fromkeys(_IMAGES, "images")
-    | dict.fromkeys(("Mixtures", "Nuisances", "Wanted"), "nuisances")
-    | dict.fromkeys(_READING, "reading")
-    | {"Scaling": "scaling"},
-)
+__getattr__ = getter(__name__)

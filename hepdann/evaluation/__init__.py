@@ -12,6 +12,7 @@ from ..lazy import getter
 if TYPE_CHECKING:
     from ..stats import accuracy, auc, roc
     from ..store.scores_reader import RunScores, open_scores
+    from . import curves as curves
     from .columns import Columns
     from .datamc import DataMC, compare_feature, data_mc, outside_bins
     from .diagnosis import Closure, Diagnosis, diagnose
@@ -60,23 +61,4 @@ __all__ = [
     "summarise", "tensor_pictures", "threshold_at", "truth_of", "working_points", "write_truth",
 ]  # fmt: skip
 
-_HOMES = {
-    ".stats": "accuracy auc roc",
-    ".store.scores_reader": "RunScores open_scores",
-    "columns": "Columns",
-    "datamc": "DataMC compare_feature data_mc outside_bins",
-    "diagnosis": "Closure Diagnosis diagnose",
-    "latent": "Importance domain_importance permutation_importance",
-    "minerva": "ENERGY EventPicture event_pictures tensor_pictures",
-    "quick_classifier": "LabelShift QuickClassifier ScoreEffect label_shift score_effect",
-    "summary": "summarise",
-    "templates": "TemplateSettings Templates fill_templates",
-    "truth": "PeekObserver Truth TruthFile open_truth oracle_source truth_of write_truth",
-    "thresholds": "PointRow Profile WorkingPoint efficiency_profile flat_thresholds point_rows "
-    "run_profile run_thresholds run_working_points threshold_at working_points",
-    "": "curves",
-}
-
-__getattr__ = getter(
-    __name__, {name: home for home, names in _HOMES.items() for name in names.split()}
-)
+__getattr__ = getter(__name__)

@@ -33,14 +33,4 @@ __all__ = [
     "reverse_gradient",
 ]  # fmt: skip
 
-_TORCH = {
-    **dict.fromkeys(("GAUSSIANS", "AdversarialNetwork"), "adversarial"),
-    **dict.fromkeys(("DeepSet", "ObjectNorm", "ObjectsNetwork"), "objects"),
-    **dict.fromkeys(("Factory", "Modules", "get", "names", "register"), "registry"),
-    **dict.fromkeys(("GradientReversal", "StackedBatchNorm", "StackedDropout"), "layers"),
-    **dict.fromkeys(("StackedLayerNorm", "StackedLinear", "reverse_gradient"), "layers"),
-    "PICTURES": "images.ganin",
-    "SMALL": "images.minerva",
-    "ViewsNetwork": "images.views",
-}
-__getattr__ = getter(__name__, _TORCH)
+__getattr__ = getter(__name__)

@@ -15,4 +15,4 @@ __all__ = [
     "to_csv", "to_latex",
 ]  # fmt: skip
 
-__getattr__ = getter(__name__, {"report": "page"})  # tables need no matplotlib
+__getattr__ = getter(__name__)  # tables need no matplotlib

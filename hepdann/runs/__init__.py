@@ -17,19 +17,4 @@ __all__ = [
 ]  # fmt: skip
 
 # A run is opened, and its numbers are read, without importing torch.
-__getattr__ = getter(
-    __name__,
-    {
-        "Run": "folder",
-        "Scan": ".store.reading",
-        "StackRates": "training",
-        "first_process": "training",
-        "open_run": "folder",
-        "open_scan": ".store.reading",
-        "resume": "start",
-        "resume_scan": "scans.start",
-        "scan": "scans.start",
-        "suggest_rates": "training",
-        "train": "start",
-    },
-)
+__getattr__ = getter(__name__)
