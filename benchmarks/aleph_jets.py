@@ -51,19 +51,16 @@ def write_tensors(
 ) -> None:
     """A tensor file of features, event ids and labels of MC and data; the data's are the truth."""
     from hepdann.config.samples import SplitConfig
-    from hepdann.tensors import Block, TensorWriter
+    from hepdann.tensors import Block, Layout, TensorWriter
 
-    with TensorWriter(
-        path,
-        features=list(FEATURES),
-        units=[""] * len(FEATURES),
-        spectators=[],
-        classes=["udsc", "b"],
-        samples={"mc": ["mc"], "data": ["data"]},
-        capacity={"mc": len(mc[0]), "data": len(data[0])},
-        split=SplitConfig(seed=seed),
-        truth=True,
-    ) as writer:
+    layout = Layout(
+        features=tuple(FEATURES),
+        classes=("udsc", "b"),
+        samples={"mc": ("mc",), "data": ("data",)},
+        has_truth=True,
+    )
+    capacity, split = {"mc": len(mc[0]), "data": len(data[0])}, SplitConfig(seed=seed)
+    with TensorWriter(path, layout, capacity=capacity, split=split) as writer:
         for domain, (x, ids, label) in (("mc", mc), ("data", data)):
             block = Block(
                 features=x.astype(np.float32),

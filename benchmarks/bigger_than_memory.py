@@ -36,14 +36,14 @@ BATCH = 1024
 def write(path: Path, events: int) -> None:
     """Two classes that differ in every feature, in a file of ``events`` MC events."""
     from hepdann.config import SplitConfig
-    from hepdann.tensors import Block, TensorWriter
+    from hepdann.tensors import Block, Layout, TensorWriter
 
-    names = [f"x{j}" for j in range(FEATURES)]
-    with TensorWriter(
-        path, features=names, units=[""] * FEATURES, spectators=[],
-        classes=["background", "signal"], samples={"mc": ["toy"]}, capacity={"mc": events},
-        split=SplitConfig(),
-    ) as writer:  # fmt: skip
+    layout = Layout(
+        features=tuple(f"x{j}" for j in range(FEATURES)),
+        classes=("background", "signal"),
+        samples={"mc": ("toy",)},
+    )
+    with TensorWriter(path, layout, capacity={"mc": events}, split=SplitConfig()) as writer:
         for start in range(0, events, PIECE):
             n = min(PIECE, events - start)
             rng = np.random.default_rng(start)

@@ -36,7 +36,7 @@ from hepdann.evaluation import open_scores, open_truth, oracle_source
 from hepdann.readers import convert
 from hepdann.runs import resume
 from hepdann.stats import accuracy, auc
-from hepdann.tensors import Block, Source, Target, Tensors, TensorWriter, open_tensors
+from hepdann.tensors import Block, Layout, Source, Target, Tensors, TensorWriter, open_tensors
 
 RAW, ORACLE = "source-only", "oracle"
 PAIRS = (("prob_b", "spheri"), ("bqvjet", "multip"), ("pt2rel", "ptlrel"))
@@ -85,17 +85,14 @@ def write(
     path: Path, like: Tensors, mc: Source, data: Target, truth: np.ndarray, seed: int
 ) -> None:
     """A tensor file whose data are the pseudo-data."""
-    with TensorWriter(
-        path,
-        features=list(like.features),
-        units=[""] * len(like.features),
-        spectators=[],
-        classes=list(like.classes),
-        samples={"mc": ["mc"], "data": ["data"]},
-        capacity={"mc": len(mc), "data": len(data)},
-        split=SplitConfig(seed=seed),
-        truth=True,
-    ) as writer:
+    layout = Layout(
+        features=like.features,
+        classes=like.classes,
+        samples={"mc": ("mc",), "data": ("data",)},
+        has_truth=True,
+    )
+    capacity, split = {"mc": len(mc), "data": len(data)}, SplitConfig(seed=seed)
+    with TensorWriter(path, layout, capacity=capacity, split=split) as writer:
         for domain, side in (("mc", mc), ("data", data)):
             block = Block(
                 features=side.features,

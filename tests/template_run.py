@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from hepdann.config.samples import SplitConfig
-from hepdann.tensors import Block, TensorWriter, split_of
+from hepdann.tensors import Block, Layout, TensorWriter, split_of
 
 WEIGHTS = ("pileup", "tune_up", "tune_down", "yield_up", "yield_down")
 PROCESSES = ("top", "W jets")
@@ -33,12 +33,12 @@ def write_template_run(folder, n=4000, figures=()):
         format="hepdann-scores", format_version=1, classes='["background", "signal"]',
         methods='["source-only", "dann"]', features='["x"]', target_kind="data",
     )  # fmt: skip
-    with scores, TensorWriter(
-        tensors, features=["x"], units=[""], spectators=["njets"],
-        classes=["background", "signal"], samples={"mc": list(PROCESSES), "data": ["data"]},
-        capacity={name: len(one[0]) for name, one in domains.items()}, split=SplitConfig(),
-        weights=list(WEIGHTS),
-    ) as writer:  # fmt: skip
+    layout = Layout(
+        features=("x",), spectators=("njets",), classes=("background", "signal"),
+        samples={"mc": tuple(PROCESSES), "data": ("data",)}, weights=tuple(WEIGHTS),
+    )  # fmt: skip
+    capacity = {name: len(one[0]) for name, one in domains.items()}
+    with scores, TensorWriter(tensors, layout, capacity=capacity, split=SplitConfig()) as writer:
         for domain, (label, x, weight, event_id) in domains.items():
             mc = domain == "mc"
             njets = (event_id % 4).astype(np.float32)

@@ -23,7 +23,7 @@ from ..provenance import describe_file, provenance
 from ..records import Stored
 from ..samples.showers import shower_tree
 from ..store.model_file import GeneratorSettings, Size
-from ..tensors import Block, TensorWriter, View
+from ..tensors import Block, Layout, TensorWriter, View
 from ..tensors.source_and_target import event_ids
 
 Floats = NDArray[np.float32]
@@ -252,11 +252,12 @@ def write_generated(
     channels, height, width = header.shape
     view = View(header.view, channels, height, width,
                 dtype="|u1" if header.pictures else "<f4")  # fmt: skip
-    with TensorWriter(
-        path, features=(), units=(), spectators=names, classes=header.classes,
-        samples={"mc": ("generated",)}, capacity={"mc": len(label)}, split=SplitConfig(),
-        views=[view],
-    ) as writer:  # fmt: skip
+    layout = Layout(
+        features=(), spectators=tuple(names), classes=tuple(header.classes),
+        samples={"mc": ("generated",)}, views=(view,),
+    )  # fmt: skip
+    capacity = {"mc": len(label)}
+    with TensorWriter(path, layout, capacity=capacity, split=SplitConfig()) as writer:
         done = 0
         for values, of_class, images in blocks():
             n = len(of_class)

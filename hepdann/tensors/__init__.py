@@ -7,7 +7,7 @@ from .copying import merge, read_rows, reweight, slice_rows
 from .hdf5.checksums import is_sealed, seal
 from .hdf5.chunks import h5_format
 from .hits import Hits
-from .layout import Block, Collection, Transform, View
+from .layout import Block, Collection, Layout, Transform, View
 from .objects import Jagged, ObjectCounter, Objects, ObjectSummary, object_figures
 from .reader import Tensors, open_tensors
 from .source_and_target import (
@@ -44,6 +44,7 @@ __all__ = [
     "EventImages",
     "Hits",
     "Jagged",
+    "Layout",
     "ObjectCounter",
     "ObjectSummary",
     "Objects",

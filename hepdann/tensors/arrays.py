@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import HepdannError, SchemaError
 from ..provenance import provenance
-from .layout import Block
+from .layout import Block, Layout
 from .source_and_target import SPLITS, event_ids, split_of
 from .writer import TensorWriter
 
@@ -84,17 +84,15 @@ def write_arrays(
     features = tuple(names or ())
     split = SplitConfig()
     _check(features, blocks, split)
-    with TensorWriter(
-        path,
+    layout = Layout(
         features=features,
-        units=[""] * len(features),
-        spectators=spectators,
+        spectators=tuple(spectators),
         classes=_classes(blocks["mc"], classes),
         samples={domain: (domain,) for domain in blocks},
-        capacity={domain: len(block) for domain, block in blocks.items()},
-        split=split,
-        truth=truth is not None,
-    ) as writer:
+        has_truth=truth is not None,
+    )
+    capacity = {domain: len(block) for domain, block in blocks.items()}
+    with TensorWriter(path, layout, capacity=capacity, split=split) as writer:
         for domain, block in blocks.items():
             writer.append(domain, block)
         settings = {"features": {name: name for name in features}}
@@ -129,10 +127,9 @@ def write_parts(
     rows = dict.fromkeys(samples, 0)
     for (domain, _), (_, label) in tables.items():
         rows[domain] += len(label)
-    with TensorWriter(
-        path, features=names, units=[""] * len(names), spectators=(), classes=classes,
-        samples=samples, capacity=rows, split=SplitConfig(), truth=True,
-    ) as writer:  # fmt: skip
+    named = {domain: tuple(of) for domain, of in samples.items()}
+    layout = Layout(features=tuple(names), classes=tuple(classes), samples=named, has_truth=True)
+    with TensorWriter(path, layout, capacity=rows, split=SplitConfig()) as writer:
         for (domain, part), (table, label) in tables.items():
             count = len(label)
             rows[domain] -= count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -209,31 +209,28 @@ def _write_copy(
     progress: Progress | None = None,
 ) -> Tensors:
     """Write the rows of files one after the other."""
-    samples = samples or {d: files[0].samples[d] for d in domains or files[0].domains}
-    mc = next((file for file in files if "mc" in file.samples), files[0])
+    first, samples = files[0], samples or files[0].samples
+    samples = {domain: tuple(samples[domain]) for domain in domains or samples}
+    mc = next((file for file in files if "mc" in file.samples), first)
     kept = {domain: sum(file.rows(domain) for file in files) for domain in samples}
-    means = _Means(files[0])
-    first, done, total = files[0], 0, sum(kept.values())
+    means, done, total = _Means(first), 0, sum(kept.values())
+    of_mc: dict[str, Any] = {n: getattr(mc, n) for n in ("classes", "weights", "variations")}
+    if weights is not None:
+        of_mc["weights"] = weights
+    layout = Layout(
+        **{field.name: getattr(first, field.name) for field in fields(Layout)}
+        | (of_mc if "mc" in samples else dict.fromkeys(of_mc, ()))
+        | {
+            "samples": samples,
+            "has_truth": "data" in samples and any(file.has_truth for file in files),
+        }
+    )
     with first.read() as h5:
         compress = h5.attrs.get("compress", "none")
     with TensorWriter(
-        output,
-        features=first.features,
-        units=first.units,
-        spectators=first.spectators,
-        classes=mc.classes if "mc" in samples else (),
-        samples=samples,
-        capacity=kept,
-        split=first.split_config,
-        weights=(mc.weights if weights is None else weights) if "mc" in samples else (),
-        truth="data" in samples and any(file.has_truth for file in files),
-        feature_info=first.feature_info,
-        views=first.views,
-        variations=mc.variations if "mc" in samples else (),
-        objects=first.objects,
-        compress=compress,
+        output, layout, capacity=kept, split=first.split_config, compress=compress
     ) as writer:
-        for domain in writer.layout.domains:
+        for domain in layout.domains:
             rows = 0
             for file in files:
                 numbers = [samples[domain].index(name) for name in file.samples.get(domain, ())]
@@ -242,7 +239,7 @@ def _write_copy(
                     tile = change(tile)
                     sample = np.array(numbers, np.uint16)[tile.column("sample")]
                     writer.put(replace(tile, rows=tile.rows | {f"{domain}/sample": sample}))
-                    if domain == writer.layout.domains[0]:
+                    if domain == layout.domains[0]:
                         means.add(tile.column("features"), tile.column("split"))
                     rows += tile.count
                     if progress is not None:

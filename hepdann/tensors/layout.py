@@ -228,12 +228,13 @@ class Block:
         return len(self.features)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Layout:
     """The columns of a tensor file.
 
     Attributes:
-        features: names of the network inputs, in order; ``units`` and ``feature_info`` run along.
+        features: names of the network inputs, in order; ``units`` and ``feature_info`` run along,
+            by default empty for each.
         spectators: names of the columns kept for plots and cuts.
         classes: class names by label, empty without MC.
         samples: domain to the names that the ``sample`` column indexes.
@@ -249,19 +250,21 @@ class Layout:
     """
 
     features: tuple[str, ...]
-    units: tuple[str, ...]
-    feature_info: tuple[dict[str, Any], ...]
-    spectators: tuple[str, ...]
-    classes: tuple[str, ...]
-    samples: dict[str, tuple[str, ...]]
-    weights: tuple[str, ...]
-    has_truth: bool
-    views: tuple[View, ...]
-    variations: tuple[str, ...]
-    objects: tuple[Collection, ...]
+    units: tuple[str, ...] = ()
+    feature_info: tuple[dict[str, Any], ...] = ()
+    spectators: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    samples: Mapping[str, tuple[str, ...]]
+    weights: tuple[str, ...] = ()
+    has_truth: bool = False
+    views: tuple[View, ...] = ()
+    variations: tuple[str, ...] = ()
+    objects: tuple[Collection, ...] = ()
 
     def __post_init__(self) -> None:
-        for kind in ("units", "feature_info"):
+        for kind, empty in (("units", ""), ("feature_info", {})):
+            if not getattr(self, kind):
+                object.__setattr__(self, kind, (empty,) * len(self.features))
             if len(getattr(self, kind)) != len(self.features):
                 counts = f"{len(self.features)} features, but {len(getattr(self, kind))}"
                 raise SchemaError(f"{counts} {kind}")
@@ -298,7 +301,7 @@ class Layout:
     @property
     def domains(self) -> tuple[str, ...]:
         """The domains that the file holds, MC first."""
-        return tuple(self.samples)
+        return tuple(domain for domain in DOMAINS if domain in self.samples)
 
     @property
     def tabular(self) -> bool:

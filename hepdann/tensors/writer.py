@@ -18,7 +18,7 @@ from ..outputs import replacing, writing
 from .hdf5.allocation import ContiguousStore
 from .hdf5.checksums import TILE_ROWS, TileHasher, seal, store_checksums
 from .hdf5.chunks import ChunkSpool, Compression, check_codec
-from .layout import FORMAT, FORMAT_VERSION, Block, Collection, Layout, View
+from .layout import FORMAT, FORMAT_VERSION, Block, Layout
 from .objects import Jagged
 from .source_and_target import split_of
 
@@ -64,58 +64,35 @@ class TensorWriter:
 
     Args:
         path: the tensor file.
-        features: as :class:`.Layout` has it; likewise ``units``, ``spectators``, ``classes``,
-            ``samples``, ``weights``, ``truth``, ``feature_info``, ``views``, ``variations`` and
-            ``objects``.
+        layout: its columns.
         capacity: domain to an upper bound of its rows; fewer may come.
         split: shares and salt of the splits.
         compress: "gzip" or "zstd" for chunks of shuffled rows; images are compressed anyway.
         threads: how many compress.
 
     Raises:
-        SchemaError: pieces that contradict each other; on entering, a place that cannot be written.
+        SchemaError: capacity for other domains; on entering, a place that cannot be written.
     """
 
     def __init__(
         self,
         path: str | Path,
+        layout: Layout,
         *,
-        features: Sequence[str],
-        units: Sequence[str],
-        spectators: Sequence[str],
-        classes: Sequence[str],
-        samples: Mapping[str, Sequence[str]],
         capacity: Mapping[str, int],
         split: SplitConfig,
-        weights: Sequence[str] = (),
-        truth: bool = False,
-        feature_info: Sequence[Mapping[str, Any]] = (),
-        views: Sequence[View] = (),
-        variations: Sequence[str] = (),
-        objects: Sequence[Collection] = (),
         compress: Compression = "none",
         threads: int = 2,
     ) -> None:
         check_codec(compress, where=path)
-        self.path = Path(path)
-        self.layout = Layout(
-            features=tuple(features),
-            units=tuple(units),
-            feature_info=tuple(map(dict, feature_info)) or tuple({} for _ in features),
-            spectators=tuple(spectators),
-            classes=tuple(classes),
-            samples={name: tuple(samples[name]) for name in sorted(samples, reverse=True)},
-            weights=tuple(weights),
-            has_truth=truth,
-            views=tuple(views),
-            variations=tuple(variations),
-            objects=tuple(objects),
-        )
-        if set(capacity) != set(self.layout.domains):
-            raise SchemaError(f"capacity is given for {[*capacity]}, samples for {[*samples]}")
+        self.path, self.layout = Path(path), layout
+        if set(capacity) != set(layout.domains):
+            raise SchemaError(
+                f"capacity is given for {[*capacity]}, samples for {[*layout.samples]}"
+            )
         self._capacity, self._split = dict(capacity), split
-        self._rows, self._finished = dict.fromkeys(self.layout.domains, 0), False
-        stored = (one for d in self.layout.domains for one in self.layout.all_datasets(d))
+        self._rows, self._finished = dict.fromkeys(layout.domains, 0), False
+        stored = (one for d in layout.domains for one in layout.all_datasets(d))
         self._columns = [column.compressed(compress) for column in stored]
         self._hashers = {c.path: TileHasher(c.chunk or TILE_ROWS) for c in self._columns}
         self._chunked = {column.path: column for column in self._columns if column.chunk}

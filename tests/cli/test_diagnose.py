@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from hepdann.config.samples import SplitConfig
-from hepdann.tensors import Block, TensorWriter
+from hepdann.tensors import Block, Layout, TensorWriter
 from hepdann_cli.main import hepdann
 
 
@@ -36,16 +36,14 @@ def refuse(typed):
 def write(path, moved=0.0, n=2000, data=True, features=("pt", "eta"), provenance=None):
     generator = np.random.default_rng(3)
     domains = ["mc", "data"] if data else ["mc"]
-    with TensorWriter(
-        path,
-        features=list(features),
-        units=["GeV", ""],
-        spectators=[],
-        classes=["background", "signal"],
-        samples={domain: ["toy"] for domain in domains},
-        capacity=dict.fromkeys(domains, n),
-        split=SplitConfig(),
-    ) as writer:
+    layout = Layout(
+        features=tuple(features),
+        units=("GeV", ""),
+        classes=("background", "signal"),
+        samples=dict.fromkeys(domains, ("toy",)),
+    )
+    capacity = dict.fromkeys(domains, n)
+    with TensorWriter(path, layout, capacity=capacity, split=SplitConfig()) as writer:
         for domain in domains:
             x = generator.normal(size=(n, 2)).astype(np.float32)
             x[:, 1] += moved * (domain == "data")

@@ -10,7 +10,7 @@ import uproot
 
 from hepdann.config.samples import SplitConfig
 from hepdann.provenance import describe_file, provenance
-from hepdann.tensors import Block, TensorWriter
+from hepdann.tensors import Block, Layout, TensorWriter
 
 EVENTS = 1000
 WEIGHT = np.where(np.arange(EVENTS) % 3 == 0, 2.0, -0.5).astype(np.float32)
@@ -36,16 +36,15 @@ def tensor_file(tmp_path: Path) -> Path:
             label=(np.arange(n) < 250).astype(np.int32) if mc else None,
         )
 
-    with TensorWriter(
-        path,
-        features=["pt", "mass"],
-        units=["GeV", ""],
-        spectators=["nbjet"],
-        classes=["background", "signal"],
-        samples={"mc": ["ttbar", "wjets"], "data": ["2012B"]},
-        capacity={"mc": EVENTS, "data": 200},
-        split=SplitConfig(),
-    ) as writer:
+    layout = Layout(
+        features=("pt", "mass"),
+        units=("GeV", ""),
+        spectators=("nbjet",),
+        classes=("background", "signal"),
+        samples={"mc": ("ttbar", "wjets"), "data": ("2012B",)},
+    )
+    capacity = {"mc": EVENTS, "data": 200}
+    with TensorWriter(path, layout, capacity=capacity, split=SplitConfig()) as writer:
         writer.append("mc", block(EVENTS, mc=True))
         writer.append("data", block(200, mc=False))
         writer.finish(provenance([describe_file(tmp_path / "mc.root")], {"cut": "pt > 20"}))

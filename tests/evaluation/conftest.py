@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hepdann.config.samples import SplitConfig
-from hepdann.tensors import Block, TensorWriter, split_of
+from hepdann.tensors import Block, Layout, TensorWriter, split_of
 
 HISTORY = [
     "method", "member", "seed", "lambda", "epoch", "step", "learning_rate", "grl", "loss_label",
@@ -89,17 +89,15 @@ def write_run(folder, *, kind="pseudo-data", classes=2, n=3000, shift=1.0, compl
 
 
 def write_tensors(path, *, shift=0.0, n=4000, truth=True, data=True, seed=0):
-    with TensorWriter(
-        path,
-        features=["x", "y", "z"],
-        units=["", "", ""],
-        spectators=[],
-        classes=["background", "signal"],
-        samples={"mc": ["toy"]} | ({"data": ["toy"]} if data else {}),
-        capacity={"mc": n} | ({"data": n} if data else {}),
-        split=SplitConfig(),
-        truth=truth and data,
-    ) as writer:
+    samples = {"mc": ("toy",)} | ({"data": ("toy",)} if data else {})
+    layout = Layout(
+        features=("x", "y", "z"),
+        classes=("background", "signal"),
+        samples=samples,
+        has_truth=truth and data,
+    )
+    capacity = dict.fromkeys(samples, n)
+    with TensorWriter(path, layout, capacity=capacity, split=SplitConfig()) as writer:
         for domain, moved, offset in (("mc", 0.0, 1), ("data", shift, 2))[: 1 + data]:
             x, label, weight, event_id = events(10 * seed + offset, n, moved)
             mc = domain == "mc"

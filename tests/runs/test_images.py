@@ -25,7 +25,7 @@ from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import wanted_jobs
 from hepdann.readers import convert
 from hepdann.runs import open_run, resume
-from hepdann.tensors import Block, TensorWriter, View, open_tensors, read_images
+from hepdann.tensors import Block, Layout, TensorWriter, View, open_tensors, read_images
 from hepdann.training import threads
 from hepdann_cli.main import hepdann as command
 
@@ -56,11 +56,12 @@ def pictures(n, seed, gain):
 @pytest.fixture(scope="module")
 def tensors(tmp_path_factory):
     path = tmp_path_factory.mktemp("images") / "tensors.h5"
-    with TensorWriter(
-        path, features=[], units=[], spectators=["track_segment", "W"], classes=["a", "b", "c"],
-        samples={"mc": ["mc"], "data": ["data"]}, capacity={"mc": 700, "data": 500},
-        split=SplitConfig(), truth=True, views=VIEWS,
-    ) as writer:  # fmt: skip
+    layout = Layout(
+        features=(), spectators=("track_segment", "W"), classes=("a", "b", "c"),
+        samples={"mc": ("mc",), "data": ("data",)}, has_truth=True, views=tuple(VIEWS),
+    )  # fmt: skip
+    capacity = {"mc": 700, "data": 500}
+    with TensorWriter(path, layout, capacity=capacity, split=SplitConfig()) as writer:
         for seed, (domain, n, gain) in enumerate((("mc", 700, 1.0), ("data", 500, 1.5))):
             views, label, z = pictures(n, seed, gain)
             track = np.where(z > 0.9, -1, np.clip(3 * z + 0.2, 0, 2).astype(int))

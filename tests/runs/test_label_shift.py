@@ -22,14 +22,15 @@ def run(tmp_path_factory):
 
 def write(path, n, mc, data):
     from hepdann.config.samples import SplitConfig
-    from hepdann.tensors import Block, TensorWriter
+    from hepdann.tensors import Block, Layout, TensorWriter
 
     generator = np.random.default_rng(7)
-    with TensorWriter(
-        path, features=["a", "b"], units=["", ""], spectators=[], classes=["b", "s"],
-        samples={"mc": ["mc"], "data": ["data"]}, capacity={"mc": n, "data": n},
-        split=SplitConfig(), truth=True,
-    ) as writer:  # fmt: skip
+    layout = Layout(
+        features=("a", "b"), classes=("b", "s"), samples={"mc": ("mc",), "data": ("data",)},
+        has_truth=True,
+    )  # fmt: skip
+    capacity = {"mc": n, "data": n}
+    with TensorWriter(path, layout, capacity=capacity, split=SplitConfig()) as writer:
         for number, (domain, fraction) in enumerate((("mc", mc), ("data", data))):
             label = (generator.random(n) < fraction).astype(np.int32)
             x = generator.normal(size=(n, 2)) + 1.3 * label[:, None]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hepdann.config.samples import SplitConfig
-from hepdann.tensors import Block, TensorWriter
+from hepdann.tensors import Block, Layout, TensorWriter
 
 
 def _make_block(n: int, *, domain: str = "mc", seed: int = 0, truth: bool = False) -> Block:
@@ -48,18 +48,20 @@ def _cut(block: Block, start: int, stop: int) -> Block:
 
 def _make_writer(path: Path, *, mc: int = 0, data: int = 0, **changes) -> TensorWriter:
     """A writer for blocks of ``_make_block``, with room for ``mc`` and ``data`` rows."""
-    settings = {
-        "features": ["pt", "eta", "mass"],
-        "units": ["GeV", "", "GeV"],
-        "spectators": ["nbjet"],
-        "classes": ["background", "signal"],
-        "samples": {"mc": ["ttbar", "wjets"], "data": ["2012B"]},
-        "capacity": {"mc": mc, "data": data},
-        "split": SplitConfig(seed=3),
-        "weights": ["up"],
-        "feature_info": [{"title": r"$p_T$"}, {}, {"missing": -999.0}],
+    layout = {
+        "features": ("pt", "eta", "mass"),
+        "units": ("GeV", "", "GeV"),
+        "spectators": ("nbjet",),
+        "classes": ("background", "signal"),
+        "samples": {"mc": ("ttbar", "wjets"), "data": ("2012B",)},
+        "weights": ("up",),
+        "feature_info": ({"title": r"$p_T$"}, {}, {"missing": -999.0}),
+        "has_truth": changes.pop("truth", False),
     }
-    return TensorWriter(path, **(settings | changes))
+    settings = {"capacity": {"mc": mc, "data": data}, "split": SplitConfig(seed=3)}
+    for key, value in changes.items():
+        (layout if key in Layout.__dataclass_fields__ else settings)[key] = value
+    return TensorWriter(path, Layout(**layout), **settings)
 
 
 @pytest.fixture(scope="session")

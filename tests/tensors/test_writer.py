@@ -187,14 +187,13 @@ KILLED = """
 import sys
 import numpy as np
 from hepdann.config.samples import SplitConfig
-from hepdann.tensors import Block, TensorWriter
+from hepdann.tensors import Block, Layout, TensorWriter
 
 n = 1000
 block = Block(np.zeros((n, 1), "f4"), np.zeros((n, 0), "f4"), np.ones(n, "f4"), np.zeros(n, "u2"),
               np.arange(n, dtype="u8"))
-with TensorWriter(sys.argv[1], features=["x"], units=[""], spectators=[], classes=[],
-                  samples={"data": ["run"]}, capacity={"data": 10**9},
-                  split=SplitConfig()) as writer:
+layout = Layout(features=("x",), samples={"data": ("run",)})
+with TensorWriter(sys.argv[1], layout, capacity={"data": 10**9}, split=SplitConfig()) as writer:
     writer.append("data", block)
     print("writing", flush=True)
     while True:

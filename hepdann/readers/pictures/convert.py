@@ -17,6 +17,7 @@ from ...provenance import describe_file, provenance
 from ...tensors import (
     SPLITS,
     Block,
+    Layout,
     Tensors,
     TensorWriter,
     View,
@@ -251,11 +252,12 @@ class _Conversion:
             if not count:
                 raise ConfigError("holds no pictures", where=self.of[domain][0].parts[0].path)
         named = self.config.convert.class_names or self.classes
-        with TensorWriter(
-            output, features=(), units=(), spectators=(), classes=named, samples=names,
-            capacity=capacity, split=self.config.convert.split, truth=self.truth is not None,
-            views=[self.view],
-        ) as writer:  # fmt: skip
+        layout = Layout(
+            features=(), classes=tuple(named), samples=names, views=(self.view,),
+            has_truth=self.truth is not None,
+        )  # fmt: skip
+        split = self.config.convert.split
+        with TensorWriter(output, layout, capacity=capacity, split=split) as writer:
             for domain, samples in self.of.items():
                 row = 0
                 for sample in samples:

@@ -13,7 +13,7 @@ from typing import Any, Generic, Self, TypeVar
 from ...cluster import Cluster
 from ...errors import ReadError
 from ...parallel import Executor, Link
-from ...tensors import TensorWriter, open_tensors, read_rows
+from ...tensors import Layout, TensorWriter, open_tensors, read_rows
 from ..planning.columns import Columns
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import FileScan
@@ -99,17 +99,6 @@ def _run_now(function: Callable[[], Other]) -> Future[Other]:
     return future
 
 
-def feature_info(plan: Plan) -> list[dict[str, Any]]:
-    """What the tensor file tells of each column."""
-    info = []
-    for feature in plan.features:
-        info.append({"unit": feature.settings.unit, **feature.info()})
-        if feature.settings.indicator:
-            title = feature.settings.title or feature.name
-            info.append({"unit": "", "title": f"{title} missing", "indicator_of": feature.name})
-    return info
-
-
 def new_file(
     plan: Plan, output: Path, capacity: Mapping[str, int], threads: int, *, truth: bool
 ) -> TensorWriter:
@@ -122,25 +111,30 @@ def new_file(
         threads: that compress.
         truth: whether true labels of data are stored.
     """
-    info = feature_info(plan)
-    return TensorWriter(
-        output,
+    info: list[dict[str, Any]] = []
+    for feature in plan.features:
+        info.append({"unit": feature.settings.unit, **feature.info()})
+        if feature.settings.indicator:
+            title = feature.settings.title or feature.name
+            info.append({"unit": "", "title": f"{title} missing", "indicator_of": feature.name})
+    layout = Layout(
         features=column_names(plan.features),
-        units=[str(entry["unit"]) for entry in info],
+        units=tuple(str(entry["unit"]) for entry in info),
+        feature_info=tuple(info),
         spectators=plan.spectators,
         classes=plan.classes,
         samples=plan.names,
-        capacity=capacity,
-        split=plan.config.convert.split,
         weights=plan.weights,
         variations=plan.variations,
-        truth=truth,
-        feature_info=info,
+        has_truth=truth,
         views=plan.views,
         objects=plan.objects,
-        compress=plan.config.convert.compress,
-        threads=threads,
     )
+    convert = plan.config.convert
+    return TensorWriter(
+        output, layout, capacity=capacity, split=convert.split, compress=convert.compress,
+        threads=threads,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
