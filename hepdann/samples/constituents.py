@@ -9,16 +9,22 @@ distance from the axis.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import DOMAINS, Domain, check_request, new_tree, sample_paths, write_files
+from .files import (
+    DOMAINS,
+    Columns,
+    Domain,
+    block_generators,
+    check_request,
+    joined,
+    write_trees,
+)
 
 TREE = "jets"
 MULTIPLICITY = (20.0, 22.0)  # mean number of constituents of background and signal
@@ -36,8 +42,7 @@ _BRANCHES = {
     "data": _SCALARS,
     "truth": {"run": "i4", "event": "i8", "is_signal": "i4"},
 }
-
-Columns = dict[str, NDArray[Any]]
+_RECORDS = {"constituent": "{" + ", ".join(f"{name}: float32" for name in _FIELDS) + "}"}
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,8 @@ def constituent_jets(
         their constituents, jet after jet: ``pt`` in GeV, ``eta``, ``phi``, and the impact
         parameter ``d0`` in units of its resolution.
     """
-    blocks = [block for block, _ in _blocks(response or Response(), events, seed, domain)]
-    jets, constituents = (
-        {name: np.concatenate([block[part][name] for block in blocks]) for name in blocks[0][part]}
-        for part in (0, 1)
-    )
-    return jets, constituents
+    blocks = list(_blocks(response or Response(), events, seed, domain))
+    return joined([jets for jets, _ in blocks]), joined([parts for _, parts in blocks])
 
 
 def log_likelihood_ratio(jets: Mapping[str, Any], constituents: Mapping[str, Any]) -> Any:
@@ -127,44 +128,28 @@ def write_jets(
     check_request(events, seed)
     response = replace(Response(), **options)
 
-    @contextmanager
-    def new_file(kind: str, path: Path) -> Iterator[Callable[[tuple[Columns, Columns]], object]]:
+    def blocks(domain: Domain) -> Iterator[tuple[dict[str, Any], int]]:
         import awkward as ak
 
-        fields = "".join(f"{name}: float32, " for name in _FIELDS)
-        jagged = {} if kind == "truth" else {"constituent": "{" + fields.rstrip(", ") + "}"}
-        with new_tree(path, TREE, _BRANCHES[kind], jagged) as tree:
+        for jets, constituents in _blocks(response, events, seed, domain):
+            records = ak.unflatten(ak.zip(constituents), jets["n_constituent"])
+            yield jets | {"constituent": records}, len(jets["run"])
 
-            def append(block: tuple[Columns, Columns]) -> None:
-                jets, constituents = block
-                columns: Columns = {n: jets[n].astype(t) for n, t in _BRANCHES[kind].items()}
-                if jagged:
-                    columns["constituent"] = ak.unflatten(
-                        ak.zip(constituents), jets["n_constituent"]
-                    )
-                tree.extend(columns)
-
-            yield append
-
-    paths = sample_paths(folder, "root", truth)
-    return write_files(
-        paths, partial(_blocks, response, events, seed), new_file, progress, 2 * events
+    return write_trees(
+        folder, TREE, _BRANCHES, blocks, progress, events, truth=truth, records=_RECORDS
     )
 
 
 def _blocks(
     response: Response, events: int, seed: int, domain: Domain
-) -> Iterator[tuple[tuple[Columns, Columns], int]]:
-    """Blocks of jets with generators of their own: any prefix is the same."""
-    for number, start in enumerate(range(0, events, _BLOCK)):
-        key = (DOMAINS.index(domain), number)
-        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+) -> Iterator[tuple[Columns, Columns]]:
+    """Blocks of jets, and of their constituents."""
+    for start, rows, generator in block_generators(domain, events, seed, _BLOCK):
         detector = response if domain == "data" else _PERFECT
         jets, constituents = _draw(generator, detector, DOMAINS.index(domain) + 1, start)
-        rows = min(_BLOCK, events - start)
         kept = int(jets["n_constituent"][:rows].sum())
         cut = {name: values[:rows] for name, values in jets.items()}
-        yield (cut, {name: values[:kept] for name, values in constituents.items()}), rows
+        yield cut, {name: values[:kept] for name, values in constituents.items()}
 
 
 def _draw(

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from ..errors import ConfigError
 from ..outputs import replacing
 
 Domain = Literal["mc", "data"]
 DOMAINS: tuple[Domain, Domain] = ("mc", "data")
+Columns = dict[str, NDArray[Any]]
 _Block = TypeVar("_Block")
+_IMAGES, _ROWS = 64, 8192  # of an HDF5 file that are compressed as one
 
 
 def check_request(events: int, seed: int) -> None:
@@ -30,6 +32,23 @@ def check_request(events: int, seed: int) -> None:
         raise ConfigError(f"a sample has at least one event, not {events}", where="events")
     if seed < 0:
         raise ConfigError(f"a seed is not negative, but {seed} is", where="seed")
+
+
+def block_generators(
+    domain: Domain, events: int, seed: int, size: int
+) -> Iterator[tuple[int, int, np.random.Generator]]:
+    """Of each block of ``size`` events its first, how many are wanted, and its random numbers.
+
+    Each block is drawn whole, in a fixed order, so that any prefix of a sample is the same.
+    """
+    for number, start in enumerate(range(0, events, size)):
+        words = np.random.SeedSequence(seed, spawn_key=(DOMAINS.index(domain), number))
+        yield start, min(size, events - start), np.random.default_rng(words)
+
+
+def joined(blocks: Sequence[Mapping[str, NDArray[Any]]]) -> Columns:
+    """The columns of at least one block, one block after the other."""
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def sample_paths(folder: str | Path, suffix: str, truth: bool) -> dict[str, Path]:
@@ -112,6 +131,65 @@ def _appear_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
             place = str(next(iter(folders)))
             raise OSError(error.errno, os.strerror(error.errno), place) from error
         raise
+
+
+def write_trees(
+    folder: str | Path,
+    tree: str,
+    branches: Mapping[str, Mapping[str, DTypeLike]],
+    blocks: Callable[[Domain], Iterable[tuple[Mapping[str, Any], int]]],
+    progress: Callable[[int, int], None] | None,
+    events: int,
+    *,
+    truth: bool,
+    records: Mapping[str, str] | None = None,
+) -> list[Path]:
+    """Write MC and data as ROOT files of one tree, see :func:`write_files`.
+
+    Args:
+        folder: for the files.
+        tree: name of the tree.
+        branches: by kind of file the type of each branch; a block may have more columns.
+        blocks: of a domain, each with its number of events.
+        progress: called with the events written and to be written.
+        events: of each domain.
+        truth: whether to write the truth of the data too.
+        records: of MC and data, what an event has many of, see :func:`new_tree`.
+    """
+
+    @contextmanager
+    def new_file(kind: str, path: Path) -> Iterator[Callable[[Mapping[str, Any]], object]]:
+        types, jagged = branches[kind], {} if kind == "truth" else records or {}
+        with new_tree(path, tree, types, jagged) as file:
+            yield lambda block: file.extend(
+                {name: block[name].astype(type_) for name, type_ in types.items()}
+                | {name: block[name] for name in jagged}
+            )
+
+    return write_files(sample_paths(folder, "root", truth), blocks, new_file, progress, 2 * events)
+
+
+@contextmanager
+def new_arrays(path: Path) -> Iterator[Callable[[Mapping[str, NDArray[Any]]], None]]:
+    """Create an HDF5 file of compressed arrays; gives what appends rows to them by name."""
+    import h5py
+
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+
+        def append(block: Mapping[str, NDArray[Any]]) -> None:
+            for name, values in block.items():
+                if name not in file:
+                    chunk = _ROWS if values.ndim == 1 else _IMAGES
+                    file.create_dataset(
+                        name, (0, *values.shape[1:]), values.dtype, compression="gzip",
+                        maxshape=(None, *values.shape[1:]), compression_opts=1,
+                        chunks=(chunk, *values.shape[1:]),
+                    )  # fmt: skip
+                dataset, start = file[name], len(file[name])
+                dataset.resize(start + len(values), axis=0)
+                dataset[start:] = values
+
+        yield append
 
 
 @contextmanager

@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from .files import DOMAINS, Domain, check_request, new_tree, sample_paths, write_files
+from .files import (
+    DOMAINS,
+    Columns,
+    Domain,
+    block_generators,
+    check_request,
+    joined,
+    write_trees,
+)
 
 INPUTS = ("prob_b", "spheri", "pt2rel", "multip", "bqvjet", "ptlrel")
 TREE = "jets"
 B_FRACTION = 0.226  # of ALEPH's simulated jets
 NEGATIVE = 0.04  # share of MC events with a negative weight
-
-Columns = dict[str, NDArray[Any]]
 
 _BLOCK = 25_000  # events, of two jets, drawn from one generator
 _TYPES = dict.fromkeys((*INPUTS, "energy", "cTheta", "weight"), "f4") | {"run": "i4", "event": "i8"}
@@ -125,7 +129,7 @@ def bjets(events: int = 40_000, seed: int = 0) -> ToySample:
         ConfigError: no events, or a negative seed.
     """
     check_request(events, seed)
-    mc, data = (_concatenate(list(_blocks(domain, events, seed))) for domain in DOMAINS)
+    mc, data = (joined([b for b, _ in _blocks(domain, events, seed)]) for domain in DOMAINS)
     return ToySample(_only(mc, "mc"), _only(data, "data"), _only(data, "truth"))
 
 
@@ -142,39 +146,24 @@ def write_bjets(
     The truth has, row by row, the ``run``, ``event`` and ``isb`` of the data.
     """
     check_request(events, seed)
-    paths = sample_paths(folder, "root", truth)
-
-    @contextmanager
-    def new_file(kind: str, path: Path) -> Iterator[Callable[[Columns], None]]:
-        with new_tree(path, TREE, _BRANCHES[kind]) as tree:
-            yield lambda block: tree.extend(_only(block, kind))
-
-    def blocks(domain: Domain) -> Iterator[tuple[Columns, int]]:
-        return ((block, len(block["run"])) for block in _blocks(domain, events, seed))
-
-    return write_files(paths, blocks, new_file, progress, 2 * events)
+    blocks = partial(_blocks, jets=events, seed=seed)
+    return write_trees(folder, TREE, _BRANCHES, blocks, progress, events, truth=truth)
 
 
 def _only(block: Columns, kind: str) -> Columns:
     return {name: block[name].astype(type_) for name, type_ in _BRANCHES[kind].items()}
 
 
-def _concatenate(blocks: list[Columns]) -> Columns:
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-
-
-def _blocks(domain: Domain, jets: int, seed: int) -> Iterator[Columns]:
-    """The sample in blocks, each from a generator of its own: any prefix is the same."""
-    for number, start in enumerate(range(0, jets, 2 * _BLOCK)):
-        key = (DOMAINS.index(domain), number)
-        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+def _blocks(domain: Domain, jets: int, seed: int) -> Iterator[tuple[Columns, int]]:
+    """The sample in blocks with their number of jets."""
+    for start, rows, generator in block_generators(domain, jets, seed, 2 * _BLOCK):
         block = _block(domain, generator)
-        index = number * _BLOCK + np.repeat(np.arange(_BLOCK), 2)
+        index = start // 2 + np.repeat(np.arange(_BLOCK), 2)
         block["event"] = index + 1
         # Data of two seeds have different run numbers: a truth file of the other is found out.
         first = 10_000 + 1_000 * (seed % 1_000_000)
         block["run"] = np.ones_like(index) if domain == "mc" else first + index // 5_000
-        yield {name: column[: jets - start] for name, column in block.items()}
+        yield {name: column[:rows] for name, column in block.items()}, rows
 
 
 def _block(domain: Domain, generator: np.random.Generator) -> Columns:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, ReadError
 from ..inputs import opened_picture
-from .files import Domain, check_request, sample_paths, write_files
+from .files import Domain, check_request, new_arrays, sample_paths, write_files
 
 # ``image`` (n, H, W, C) uint8, ``label`` (n,) and ``event_id`` (n,).
 PictureBlock = Mapping[str, NDArray[Any]]
@@ -24,46 +24,16 @@ _ARRAYS = {
 _ENDINGS = (".jpg", ".jpeg", ".png", ".ppm")
 _MOST = 500  # photographs that are held
 _MOST_PIXELS = 20_000_000
-_CHUNK = 64
 _BLOCK = 1_000  # pictures that are drawn together
 _MNIST_M_BLOCK = 2_000
 _STREAM = 0x313157
 
 
 @contextmanager
-def picture_file(kind: str, path: Path) -> Iterator[Any]:
-    """Create a file of pictures; that of the data has no labels.
-
-    Args:
-        kind: "mc", "data" or "truth"; the last has labels alone.
-        path: file to create.
-
-    Yields:
-        What appends a :data:`PictureBlock` to it.
-    """
-    import h5py
-
-    names = _ARRAYS[kind]
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
-
-        def append(block: PictureBlock) -> None:
-            for name in names:
-                values = np.asarray(block[name])
-                if name not in file:
-                    file.create_dataset(
-                        name,
-                        (0, *values.shape[1:]),
-                        values.dtype,
-                        maxshape=(None, *values.shape[1:]),
-                        chunks=(_CHUNK if name == "image" else 8192, *values.shape[1:]),
-                        compression="gzip",
-                        compression_opts=1,
-                    )
-                dataset, start = file[name], len(file[name])
-                dataset.resize(start + len(values), axis=0)
-                dataset[start:] = values
-
-        yield append
+def _picture_file(kind: str, path: Path) -> Iterator[Callable[[PictureBlock], None]]:
+    """Create a file of pictures; that of the data has no labels, that of the truth labels alone."""
+    with new_arrays(path) as append:
+        yield lambda block: append({name: block[name] for name in _ARRAYS[kind]})
 
 
 def write_drawn(
@@ -108,7 +78,7 @@ def write_drawn(
             yield block, len(number)
 
     paths = sample_paths(folder, "h5", truth) if data else {"mc": Path(folder) / "mc.h5"}
-    return write_files(paths, blocks, picture_file, progress, (1 + data) * events)
+    return write_files(paths, blocks, _picture_file, progress, (1 + data) * events)
 
 
 def _read_photographs(folder: str | Path, smallest: int) -> list[NDArray[np.uint8]]:
@@ -214,4 +184,4 @@ def write_mnist_m(
             yield block, len(images)
 
     paths = sample_paths(folder, "h5", truth)
-    return write_files(paths, blocks, picture_file, progress, 2 * count)
+    return write_files(paths, blocks, _picture_file, progress, 2 * count)

@@ -6,7 +6,6 @@ Each column is drawn from closed formulae, so that what the best classifier reac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import DOMAINS, Domain, check_request, new_tree, sample_paths, write_files
+from .files import Columns, Domain, block_generators, check_request, joined, write_trees
 
-Columns = dict[str, NDArray[np.generic]]
 ROTATION = 35.0  # degrees, of the moons in Ganin et al., JMLR 17 (2016) 59, section 5.1.1
 _BLOCK = 50_000  # events
 
@@ -140,8 +138,7 @@ TOYS = {
 
 def draw(name: str, events: int, seed: int = 0, domain: Domain = "mc") -> Columns:
     """The columns of a domain of a toy, as its file has them."""
-    blocks = [block for block, _ in _blocks(TOYS[name], events, seed, domain)]
-    return {column: np.concatenate([b[column] for b in blocks]) for column in blocks[0]}
+    return joined([block for block, _ in _blocks(TOYS[name], events, seed, domain)])
 
 
 def write_toy(
@@ -163,29 +160,16 @@ def write_toy(
     if options:
         toy = replace(toy, draw=partial(toy.draw, **options))
 
-    def kept(block: Columns, kind: str) -> Columns:
-        return {
-            name: values.astype(np.float32 if values.dtype.kind == "f" else np.int32)
-            for name, values in block.items()
-            if name != toy.label or kind != "data"
-        }
-
-    @contextmanager
-    def new_file(kind: str, path: Path) -> Iterator[Callable[[Columns], object]]:
-        example = kept(next(_blocks(toy, 1, seed, "mc"))[0], kind)
-        types = {column: values.dtype for column, values in example.items()}
-        with new_tree(path, toy.tree, types) as tree:
-            yield lambda block: tree.extend(kept(block, kind))
-
-    paths = sample_paths(folder, "root", truth)
-    return write_files(paths, partial(_blocks, toy, events, seed), new_file, progress, 2 * events)
+    example, _ = next(_blocks(toy, 1, seed, "mc"))
+    types = {n: "f4" if values.dtype.kind == "f" else "i4" for n, values in example.items()}
+    unlabelled = {name: type_ for name, type_ in types.items() if name != toy.label}
+    branches = {"mc": types, "data": unlabelled, "truth": types}
+    blocks = partial(_blocks, toy, events, seed)
+    return write_trees(folder, toy.tree, branches, blocks, progress, events, truth=truth)
 
 
 def _blocks(toy: Toy, events: int, seed: int, domain: Domain) -> Iterator[tuple[Columns, int]]:
-    """Blocks of events with generators of their own: any prefix is the same."""
-    for number, start in enumerate(range(0, events, _BLOCK)):
-        key = (DOMAINS.index(domain), number)
-        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+    """Blocks of events with their number."""
+    for _, rows, generator in block_generators(domain, events, seed, _BLOCK):
         block = toy.draw(generator, _BLOCK, domain)
-        rows = min(_BLOCK, events - start)
         yield {name: column[:rows] for name, column in block.items()}, rows

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import DOMAINS, Domain, check_request
+from ..files import DOMAINS, Columns, Domain, check_request, joined
 from .geometry import Conditions, Geometry, geometry, nominal, segment_of, settings, target
 from .hadrons import decayed, draw_hadrons, interacted
 from .kinematics import (
@@ -25,7 +24,6 @@ from .kinematics import (
 )
 from .transport import Hits, deposits_of, hits_of, started
 
-Columns = dict[str, NDArray[Any]]
 BLOCK = 500  # events drawn from one set of generators
 _STAGES = (
     "vertices", "kinematics", "hadrons", "nucleus", "transport",
@@ -116,9 +114,7 @@ def join_events(parts: list[Events]) -> Events:
     )
     offsets = [part.offsets[:-1] + start for part, start in zip(parts, first, strict=True)]
     offsets.append(np.array([len(hits.event)]))
-    columns = {
-        name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns
-    }
+    columns = joined([part.columns for part in parts])
     return Events(columns, hits, np.concatenate(offsets), parts[0].geometry)
 
 

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
-from ..files import Domain, new_tree, sample_paths, write_files
-from .events import Columns, Events, blocks, join_events
+from ..files import Columns, Domain, new_arrays, sample_paths, write_files, write_trees
+from .events import Events, blocks, join_events
 from .geometry import VIEWS, Conditions, Geometry, segment_of, settings, target
 from .kinematics import Table
 
@@ -42,15 +42,14 @@ _TRUTH = (
     | dict.fromkeys(("muon_E", "muon_angle"), "f4")
 )
 _TRACK = {"weight": "f4", "track_segment": "i4", "track_planecode": "i4", "track_z": "f4"}
-_HITS = "{view: int32, plane: int32, strip: int32, energy: float32, time: float32}"
+_HITS = {"hit": "{view: int32, plane: int32, strip: int32, energy: float32, time: float32}"}
 _BRANCHES: dict[str, dict[str, str]] = {
     "mc": _IDS | _TRUTH | _TRACK,
     "data": _IDS | _TRACK,
     "truth": _IDS | _TRUTH,
 }
 _TOGETHER = 4  # blocks of events appended at once
-_CHUNK = 64  # images
-_AT_ONCE = 8 * _CHUNK  # images held in memory
+_AT_ONCE = 512  # images held in memory
 _GENERATED = {
     "E": "E", "leptE": "muon_E", "Q2": "Q2", "W": "W", "x": "x", "y": "y",
     "int_type": "process", "targetZ": "target_z",
@@ -235,8 +234,6 @@ def write_minerva(
             where="form",
             mend="there is root, and hdf5 with the schema flat or grouped",
         )
-    suffix = {"root": "root", "hdf5": "h5"}[form]
-    paths = sample_paths(folder, suffix, truth)
     next(blocks("mc", events, seed, image=image))  # impossible settings show before files are made
     of_domain = {"mc": None, "data": conditions or target()}
 
@@ -246,42 +243,20 @@ def write_minerva(
             joined = join_events(batch)
             yield (joined, Track.join([find_tracks(part) for part in batch])), len(joined)
 
-    new_file = _new_tree if form == "root" else partial(_new_images, schema=schema, events=events)
+    if form == "root":
+
+        def of_tree(domain: Domain) -> Iterator[tuple[dict[str, Any], int]]:
+            return ((_columns(*block), count) for block, count in tracked(domain))
+
+        return write_trees(
+            folder, TREE, _BRANCHES, of_tree, progress, events, truth=truth, records=_HITS
+        )
+    paths, new_file = sample_paths(folder, "h5", truth), partial(_new_images, schema=schema)
     return write_files(paths, tracked, new_file, progress, 2 * events)
 
 
-@contextmanager
-def _new_images(
-    kind: str, path: Path, *, schema: Schema, events: int
-) -> Iterator[Callable[[_Tracked], None]]:
-    import h5py
-
-    with h5py.File(path, "w") as file:
-        yield _Images(file, kind, schema, events).append
-
-
-@contextmanager
-def _new_tree(kind: str, path: Path) -> Iterator[Callable[[_Tracked], None]]:
-    jagged = {} if kind == "truth" else {"hit": _HITS}
-    with new_tree(path, TREE, _BRANCHES[kind], jagged) as tree:
-
-        def append(block: _Tracked) -> None:
-            events, track = block
-            vertex = {
-                "track_segment": track.segment,
-                "track_planecode": track.plane_code,
-                "track_z": track.z,
-            }
-            scalars = events.columns | vertex
-            columns: Columns = {n: scalars[n].astype(t) for n, t in _BRANCHES[kind].items()}
-            if jagged:
-                columns["hit"] = _jagged(events)
-            tree.extend(columns)
-
-        yield append
-
-
-def _jagged(events: Events) -> Any:
+def _columns(events: Events, track: Track) -> dict[str, Any]:
+    """All that trees hold of some events."""
     import awkward as ak
 
     hits = events.hits
@@ -292,8 +267,12 @@ def _jagged(events: Events) -> Any:
         "energy": hits.energy.astype("f4"),
         "time": hits.time.astype("f4"),
     }
-    records = ak.zip(fields)
-    return ak.unflatten(records, np.diff(events.offsets))
+    return events.columns | {
+        "track_segment": track.segment,
+        "track_planecode": track.plane_code,
+        "track_z": track.z,
+        "hit": ak.unflatten(ak.zip(fields), np.diff(events.offsets)),
+    }
 
 
 def event_ids(columns: dict[str, NDArray[Any]]) -> NDArray[np.uint64]:
@@ -324,66 +303,46 @@ def rasterised(events: Events, view: int) -> NDArray[np.float32]:
     return images
 
 
-class _Images:
-    """Writes events to an open HDF5 file, block by block."""
+@contextmanager
+def _new_images(kind: str, path: Path, *, schema: Schema) -> Iterator[Callable[[_Tracked], None]]:
+    """Create a file of images and tables; of the truth there are tables alone."""
+    with new_arrays(path) as append:
 
-    def __init__(self, file: Any, kind: str, schema: Schema, events: int) -> None:
-        self._file, self._kind, self._events = file, kind, events
-        self._flat, self._done = schema == "flat", 0
-
-    def append(self, block: _Tracked) -> None:
-        """Append events; what tracking makes of them has fields that the schemas do not know."""
-        events, track = block
-        rows = slice(self._done, self._done + len(events))
-        for name, values in self._tables(events, track):
-            self._dataset(name, values)[rows] = values
-        if self._kind != "truth":
-            for start in range(0, len(events), _AT_ONCE):
+        def add(block: _Tracked) -> None:
+            events, track = block
+            append(_tables(events, track, kind, schema))
+            for start in range(0, len(events) if kind != "truth" else 0, _AT_ONCE):
                 part = events[start : start + _AT_ONCE]
-                place = slice(rows.start + start, rows.start + start + len(part))
                 for number, view in enumerate(VIEWS):
-                    for name, images in self._images(view, rasterised(part, number)):
-                        self._dataset(name, images, images=True)[place] = images
-        self._done += len(events)
+                    images = rasterised(part, number)
+                    flat = {f"hits-{view}": images[:, :1], f"times-{view}": images[:, 1:]}
+                    append(flat if schema == "flat" else {f"img_data/hitimes-{view}": images})
 
-    def _dataset(self, name: str, values: NDArray[Any], *, images: bool = False) -> Any:
-        if name in self._file:
-            return self._file[name]
-        options: dict[str, Any] = {}
-        if images:  # mostly zeros: without shuffle, gzip finds the long runs
-            chunk = (min(_CHUNK, self._events), *values.shape[1:])
-            options = {"chunks": chunk, "compression": "gzip", "compression_opts": 1}
-        shape = (self._events, *values.shape[1:])
-        return self._file.create_dataset(name, shape, values.dtype, **options)
+        yield add
 
-    def _images(
-        self, view: str, images: NDArray[np.float32]
-    ) -> list[tuple[str, NDArray[np.float32]]]:
-        if not self._flat:
-            return [(f"img_data/hitimes-{view}", images)]
-        return [(f"hits-{view}", images[:, :1]), (f"times-{view}", images[:, 1:])]
 
-    def _tables(self, events: Events, track: Track) -> list[tuple[str, NDArray[Any]]]:
-        columns = events.columns
-        tables: list[tuple[str, NDArray[Any]]] = [
-            (self._name("event_data", "eventids"), event_ids(columns))
-        ]
-        if self._kind != "data":
-            tables += [
-                (self._name("vtx_data", "planecodes"), columns["planecode"].astype("u2")),
-                (self._name("vtx_data", "segments"), columns["segment"].astype("u1")),
-                (self._name("vtx_data", "zs"), columns["vtx_z"].astype("f4")),
-            ]
-            for name, column in _GENERATED.items():
-                kind = "i4" if columns[column].dtype.kind == "i" else "f4"
-                tables.append((self._name("gen_data", name), columns[column].astype(kind)))
-        if self._kind != "truth":
-            tables += [
-                (self._name("track_data", "track_segments"), track.segment.astype("i2")),
-                (self._name("track_data", "track_planecodes"), track.plane_code.astype("u2")),
-                (self._name("track_data", "track_zs"), track.z.astype("f4")),
-            ]
-        return tables
-
-    def _name(self, group: str, name: str) -> str:
-        return name if self._flat else f"{group}/{name}"
+def _tables(events: Events, track: Track, kind: str, schema: Schema) -> Columns:
+    """What there is once an event, by the names of a schema."""
+    columns = events.columns
+    tables: dict[str, Columns] = {"event_data": {"eventids": event_ids(columns)}}
+    if kind != "data":
+        tables["vtx_data"] = {
+            "planecodes": columns["planecode"].astype("u2"),
+            "segments": columns["segment"].astype("u1"),
+            "zs": columns["vtx_z"].astype("f4"),
+        }
+        tables["gen_data"] = {
+            name: columns[column].astype("i4" if columns[column].dtype.kind == "i" else "f4")
+            for name, column in _GENERATED.items()
+        }
+    if kind != "truth":  # fields that the schemas do not know
+        tables["track_data"] = {
+            "track_segments": track.segment.astype("i2"),
+            "track_planecodes": track.plane_code.astype("u2"),
+            "track_zs": track.z.astype("f4"),
+        }
+    return {
+        name if schema == "flat" else f"{group}/{name}": values
+        for group, table in tables.items()
+        for name, values in table.items()
+    }
