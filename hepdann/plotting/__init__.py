@@ -12,8 +12,8 @@ from .axes.label import experiment_label
 from .axes.legend import settle
 from .axes.styles import style
 from .figures.events import event, plot_events
-from .figures.latent import latent
 from .figures.matrices import confusion, correlation
+from .figures.planes import latent
 from .figures.profiles import calibration, efficiency, importance
 from .figures.roc import roc
 from .figures.stacks import data_mc, scores

@@ -20,8 +20,8 @@ from ..store.paths import RunPaths
 from ..store.scores_reader import Domain
 from .axes.frame import few_ticks, finish, new_axes
 from .axes.styles import MARKERS, method_look, method_title, scaled
-from .figures.latent import latent
 from .figures.matrices import correlation
+from .figures.planes import latent
 from .figures.profiles import calibration, importance
 from .figures.sweeps import loss
 from .jobs import Job, file_name

@@ -1,32 +1,46 @@
-"""Every figure of a run, into its folder, with the numbers beside it."""
+"""Every figure of a run, into its folder, with the numbers beside it.
+
+Each picture holds a mark of what it was drawn of: the files of the run, the tensors that they name,
+the look, and the code that draws. A picture whose mark is another, or that has none, is never taken
+in place of a new one.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import matplotlib
+import numpy as np
+from PIL import Image
+
+import hepdann
+
 from ..config import PlotConfig
 from ..errors import ConfigError, RunError
 from ..evaluation import open_scores
 from ..evaluation.curves import run_roc
+from ..inputs import file_stamp, read_json
 from ..outputs import drawing_folder, jsonable, name_fault, write_whole, writing
 from ..parallel import DRAWING, Executor, Link, Task, processes_for
 from ..registry import FIGURES, nearest
 from ..stats import Roc
+from ..store.content import Files
 from ..store.paths import RunPaths
+from ..store.scores_file import MOVED
 from ..store.scores_reader import Domain, RunScores
 from .axes.frame import finished_later, save
 from .axes.label import Album, label_as
 from .axes.styles import method_title, style
 from .configured import configured_jobs
-from .drawn import KEY, drawn, mark_of, mark_of_figure
 from .figures.roc import HasFolder, roc
 from .jobs import Job, OwnFigure, distinct, file_name, jobs_of
 from .quantities import Quantities
@@ -38,6 +52,10 @@ _NUMBERS = ".json"
 _MANY = 16  # figures from which the start of a process, two seconds, is worth it
 _LOST = "draw with one worker, or fewer figures at a time with --only"
 _UNWRITTEN = "the figures cannot be written"
+KEY = "hepdann"  # of the mark, among the texts of a PNG
+_OTHERS = ("log.txt", "working_points.json")  # files that no figure shows
+_SUFFIXES = (".h5", ".json", ".yaml", ".csv", ".npy", ".safetensors")  # of what a run consists of
+_LARGEST = 20_000_000  # bytes of a picture
 
 
 def plot_run(
@@ -93,7 +111,7 @@ def pictures(
     is none of its name, a new one is left there. The arguments are those of :func:`plot_run`.
     """
     folder, mark = RunPaths(run.folder).plots, mark_of(run, config)
-    known = {j.name: drawn(folder, j.name, mark) for j in jobs if j.kind in FIGURES.own}
+    known = {j.name: stored_picture(folder, j.name, mark) for j in jobs if j.kind in FIGURES.own}
     missing = [job for job in jobs if known.get(job.name) is None]
     with TemporaryDirectory() as place:
         look = config.model_copy(update={"formats": ["png"]})
@@ -105,6 +123,52 @@ def pictures(
                     folder.mkdir(exist_ok=True)
                     write_whole(folder / path.name, png)
     return {j.name: image for j in jobs if (image := known.get(j.name)) is not None}
+
+
+def mark_of(run: Quantities, look: PlotConfig) -> str:
+    """What all figures of a run follow from, as a hash; the formats of their files are no part."""
+    paths = RunPaths(run.folder)
+    digest = hashlib.blake2b(_code(), digest_size=16)
+    digest.update(f"{look.model_dump_json(exclude={'formats'})} {run.scale_mc}".encode())
+    for path in sorted(run.folder.iterdir()):
+        if path.is_file() and path.name not in _OTHERS and path.suffix in _SUFFIXES:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "blake2b").hexdigest()
+            digest.update(f"{path.name} {content}\n".encode())
+    record: Mapping[str, Any] = {}
+    with suppress(RunError):  # without it no tensors are read
+        record = read_json(paths.start_record, Files)
+    with run.scores.opened() as file:
+        moved = [str(file[domain].attrs.get(MOVED, "")) for domain in ("mc", "target")]
+    for name in filter(None, (record.get("tensors"), record.get("data"), *moved)):
+        digest.update(f"{name} {file_stamp(name)}\n".encode())
+    return digest.hexdigest()
+
+
+def mark_of_figure(mark: str, name: str) -> str:
+    """The mark of one of them."""
+    return hashlib.blake2b(f"{mark} {name}".encode(), digest_size=16).hexdigest()
+
+
+def stored_picture(folder: Path, name: str, mark: str) -> bytes | None:
+    """The PNG of a figure, if it is in a folder and has the mark of what would be drawn now."""
+    path = folder / f"{name}.png"
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            if image.info.get(KEY) != mark_of_figure(mark, name) or path.stat().st_size > _LARGEST:
+                return None
+            image.verify()
+        return path.read_bytes()
+    except (OSError, SyntaxError, ValueError):  # what Pillow raises of a file that is no PNG
+        return None
+
+
+@cache
+def _code() -> bytes:
+    """The state of the programs that draw."""
+    package = Path(hepdann.__file__).parent
+    states = [(path.name, file_stamp(path)) for path in sorted(package.rglob("*.py"))]
+    return repr([matplotlib.__version__, np.__version__, states]).encode()
 
 
 def _draw_run(

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from ..config import Config, PlotConfig, override
 from ..evaluation.curves import run_roc
 from ..plotting.axes.styles import banded, method_look, method_title, plain
-from ..plotting.drawn import drawn, mark_of
 from ..plotting.generated import plot_generated
 from ..plotting.jobs import Job, file_name
 from ..plotting.quantities import Quantities
-from ..plotting.run import DEFAULT_KINDS, configured_and_standard, pictures
+from ..plotting.run import DEFAULT_KINDS, configured_and_standard, mark_of, pictures, stored_picture
 from ..runs import Run
 from ..stats import Roc
 from ..store.paths import RunPaths
@@ -60,7 +59,7 @@ def figures_of(
         job
         for job in standard
         if (job.kind in _KINDS and _belongs(job.name, job.kind, recommended))
-        or (job.kind == "importance" and drawn(RunPaths(run.folder).plots, job.name, mark))
+        or (job.kind == "importance" and stored_picture(RunPaths(run.folder).plots, job.name, mark))
     ]
     jobs = [*configured, *_few(usual)]
     titles = {

@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 import hepdann
-import hepdann.plotting.drawn as plotting_drawn
 import hepdann.plotting.run as plotting_run
 import hepdann.reporting.figures as reporting_figures
 import hepdann.reporting.page as reporting_page
@@ -164,9 +163,9 @@ def test_no_picture_of_something_else_is_shown(drawn, tmp_path, monkeypatch, cha
     elif change == "name":
         shutil.copy(run / "plots" / "calibration_mc.png", loss)
     elif change == "code":
-        monkeypatch.setattr(plotting_drawn, "_code", lambda: b"another")
+        monkeypatch.setattr(plotting_run, "_code", lambda: b"another")
     elif change == "tensors":
-        monkeypatch.setattr(plotting_drawn, "file_stamp", lambda path: (str(path), 1))
+        monkeypatch.setattr(plotting_run, "file_stamp", lambda path: (str(path), 1))
     else:
         loss.write_bytes(b"GIF89a")
     kept = loss.read_bytes()

@@ -171,15 +171,21 @@ def _renderer(width: int, height: int, dpi: float, thread: int) -> RendererAgg:
 _PANEL_GAP = 0.05  # between panels, in units of their mean height
 
 
+def new_figure(height: float, label: str = "") -> Figure:
+    """A figure without pyplot's global state, so many inches of a page of 6 high."""
+    width, least = rcParams["figure.figsize"]
+    figure = Figure(figsize=(width, least * height / PAGE[1]), label=label)
+    Canvas(figure)
+    return figure
+
+
 def new_axes(panels: Sequence[float] = (1.0,), height: float = PAGE[1]) -> list[Axes]:
-    """Axes one above the other in a figure of their own, without pyplot's global state.
+    """Axes one above the other in a figure of their own.
 
     ``panels`` are their relative heights, from the top; they share the x axis. ``height`` is that
-    of the figure, in inches of a page of 6.
+    of the figure, see :func:`new_figure`.
     """
-    width, least = rcParams["figure.figsize"]
-    figure = Figure(figsize=(width, least * height / PAGE[1]), label=OWN)
-    Canvas(figure)
+    figure = new_figure(height, OWN)
     grid = figure.add_gridspec(len(panels), 1, height_ratios=panels, hspace=_PANEL_GAP)
     axes: list[Axes] = []
     for row in range(len(panels)):
