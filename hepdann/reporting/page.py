@@ -10,22 +10,27 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .._version import __version__
-from ..errors import RunError
+from ..errors import HepdannError, RunError
 from ..evaluation import point_rows
+from ..inputs import read_json, read_text
 from ..outputs import write_whole, writing
 from ..plotting.jobs import distinct_names
 from ..plotting.quantities import Quantities
 from ..runs import Run
+from ..store.content import Files
 from ..store.model_file import GeneratorFolder
-from ..store.scores_reader import open_scores
-from .facts import facts_of, facts_of_generator
+from ..store.paths import GeneratorPaths, RunPaths
+from ..store.scores_reader import Domain, RunScores, open_scores
+from ..tensors import SPLITS, open_tensors
 from .figures import charts_of, figures_of, generated_figures
 from .tables import Row, methods_table, named_runs, shown, target_name
 
@@ -85,12 +90,18 @@ def report(
 
 def _generator(generator: GeneratorFolder, look: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs of a generator."""
+    texts = {
+        name.replace("_", " "): ", ".join(map(str, v)) if isinstance(v, list) else str(v)
+        for name, v in generator.record.settings.to_json().items()
+    }
+    settings = (texts | {"folder": str(generator.folder)}).items()
+    record = GeneratorPaths(generator.folder).record
     absent: dict[str, Any] = dict.fromkeys(["recommended", "recommendation", "gap", "interrupted"])
     return absent | {
         "warnings": [], "charts": [], "points": [],
         "target": "generator",
         "diagnosis": {"sentence": f"{'; '.join(generator.validation.lines)}.", "features": []},
-        "facts": facts_of_generator(generator),
+        "facts": _facts(settings, (), generator.record.tensors, record),
         "figures": generated_figures(generator.folder, look),
     }  # fmt: skip
 
@@ -103,7 +114,12 @@ def _section(
 ) -> dict[str, Any]:
     """What the template needs of one run."""
     metrics, scores = run.metrics, open_scores(run.folder)
-    quantities = Quantities(run.folder, scores, run.config)
+    quantities, paths = Quantities(run.folder, scores, run.config), RunPaths(run.folder)
+    counts = _counts(scores, "mc", "MC"), _counts(scores, "target", scores.target_kind)
+    try:
+        tensors = read_json(paths.start_record, Files)["tensors"]
+    except HepdannError:
+        tensors = ""
     few = len(scores.classes) <= _MOST_CLASSES
     return {
         "target": target_name(metrics),
@@ -113,7 +129,7 @@ def _section(
         "gap": metrics.get("gap"),
         "warnings": _warnings(metrics),
         "interrupted": bool(metrics.get("interrupted")),
-        "facts": facts_of(run, scores),
+        "facts": _facts(_settings(run, scores), counts, tensors, paths.config),
         "charts": charts_of(quantities),
         "figures": figures_of(run, quantities, look, progress, workers),
         "points": point_rows(scores) if few else [],
@@ -131,6 +147,74 @@ def _warnings(metrics: Mapping[str, Any]) -> list[str]:
             text = verdict.get("sentence") or verdict.get("message") or verdict.get("name")
             warnings.append(f"{method}: {text}")
     return warnings
+
+
+def _facts(
+    settings: Iterable[tuple[str, str]],
+    counts: Sequence[Mapping[str, Any]],
+    tensors: str,
+    config: Path,
+) -> dict[str, Any]:
+    """What was trained on what: of inputs the file, bytes, and SHA-256 or else ROOT's UUID.
+
+    Inputs and cuts are those of the tensor file, and none where it is not there any more.
+    """
+    try:
+        provenance: Mapping[str, Any] = open_tensors(tensors).provenance
+    except HepdannError:
+        provenance = {}
+    inputs = [
+        (str(e.get("path", "")), e.get("size") or 0, e.get("sha256") or e.get("uuid") or "")
+        for e in provenance.get("inputs", [])
+    ]
+    return {
+        "settings": list(settings), "counts": counts, "inputs": inputs,
+        "cuts": list(_cuts(provenance)), "config": read_text(config),
+    }  # fmt: skip
+
+
+def _settings(run: Run, scores: RunScores) -> Iterator[tuple[str, str]]:
+    train, throughput = run.config.train, run.metrics.get("throughput") or {}
+    shift = train.shift
+    yield "target", f"pseudo-data, shift {shift.name} t = {shift.t_text}" if shift else "data"
+    yield "classes", ", ".join(scores.classes)
+    yield "features", ", ".join(scores.features)
+    yield "methods", ", ".join(scores.methods)
+    yield "networks a method", f"{train.seeds} (first seed {train.seed})"
+    if train.folds is not None:
+        yield "folds", f"{train.folds}; every event is scored by the one that did not see it"
+    for name, one in run.metrics.get("calibrations", {}).items():
+        yield name, str(one["sentence"])
+    yield "epochs", f"{train.epochs}, batches of {train.batch_size} events of each domain"
+    yield "λ", f"{train.lambda_:g}"
+    if throughput.get("seconds"):
+        yield "training took", f"{throughput['seconds']:.0f} s for {throughput['members']} networks"
+    yield "hepdann", str(run.metrics.get("hepdann", ""))
+    yield "folder", str(run.folder)
+
+
+def _counts(scores: RunScores, domain: Domain, name: str) -> dict[str, Any]:
+    """Rows, in each split, in each class where labels are known, and the sum of weights."""
+    split, weight = scores.column(domain, "split"), scores.column(domain, "weight")
+    classes: list[tuple[str, int]] = []
+    if domain == "mc":
+        counts = np.bincount(scores.column("mc", "label"), minlength=len(scores.classes))
+        classes = list(zip(scores.classes, counts.tolist(), strict=False))
+    rows = [int(np.count_nonzero(split == i)) for i in range(len(SPLITS))]
+    total = float(np.sum(weight, dtype=np.float64))
+    return {
+        "domain": name, "total": len(split), "splits": rows, "classes": classes, "weight": total,
+    }  # fmt: skip
+
+
+def _cuts(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    settings = provenance.get("settings", {})
+    common = (settings.get("convert") or {}).get("cut")
+    if common:
+        yield "all samples", str(common)
+    for sample in settings.get("samples") or []:
+        if sample.get("cut"):
+            yield str(sample.get("name")), str(sample["cut"])
 
 
 def _render(title: str, sections: list[dict[str, Any]], rows: list[Row]) -> str:
