@@ -60,11 +60,11 @@ def on_cluster(
     except ImportError as error:
         mend = 'pip install "hepdann[cluster]"'
         raise RunError("dask.distributed is not installed", where="--cluster", mend=mend) from error
-    own: Any = None
+    started: Any = None
     try:
         if address == "local":
             count = workers or len(os.sched_getaffinity(0))
-            own = distributed.LocalCluster(
+            started = distributed.LocalCluster(
                 n_workers=count, threads_per_worker=1, dashboard_address=":0", silence_logs=50
             )
         elif address in _FARMS:
@@ -82,19 +82,19 @@ def on_cluster(
                 wanted["disk"] = "2 GB"
             known = dask.config.get(f"jobqueue.{address}", {})
             missing = {k: v for k, v in wanted.items() if known.get(k) is None}
-            own = getattr(dask_jobqueue, kind)(**missing)
-            own.scale(jobs=workers)
-        client = distributed.Client(own or address, set_as_default=False)
-        if own is None:
+            started = getattr(dask_jobqueue, kind)(**missing)
+            started.scale(jobs=workers)
+        client = distributed.Client(started or address, set_as_default=False)
+        if started is None:
             count = workers or len(client.nthreads())
     except (OSError, ImportError, ValueError, RuntimeError) as error:
-        if own is not None:
-            own.close()
+        if started is not None:
+            started.close()
         raise RunError(f"cannot be used ({error})", where=f"--cluster {address}") from error
     ended = threading.Event()
     if address in _FARMS:
         # a result that is lost with its worker is waited for by the thread that asked for it
-        refill = threading.Thread(target=_refill, args=(own, count, ended), daemon=True)
+        refill = threading.Thread(target=_refill, args=(started, count, ended), daemon=True)
         refill.start()
     cluster = Cluster(client, max(count, 1))
     if tell is not None:
@@ -107,7 +107,7 @@ def on_cluster(
     finally:
         ended.set()
         _CURRENT.reset(token)
-        for one in (client, own):
+        for one in (client, started):
             if one is not None:
                 with suppress(TimeoutError, OSError):
                     one.close()

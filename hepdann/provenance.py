@@ -26,13 +26,13 @@ def describe_file(path: str | Path, *, sha256: bool = True) -> dict[str, Any]:
         return {"path": text, "size": None, "modified": None, "sha256": None}
     digest = hashlib.sha256() if sha256 else None
     with Path(text).open("rb") as file:
-        found = os.fstat(file.fileno())
+        status = os.fstat(file.fileno())
         while digest is not None and (chunk := file.read(_CHUNK)):
             digest.update(chunk)
-    changed = datetime.fromtimestamp(found.st_mtime, UTC).isoformat(timespec="seconds")
+    changed = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
     return {
         "path": text,
-        "size": found.st_size,
+        "size": status.st_size,
         "modified": changed,
         "sha256": None if digest is None else digest.hexdigest(),
     }

@@ -176,10 +176,10 @@ def _installed(group: str) -> Mapping[str, tuple[EntryPoint, ...]]:
 @lru_cache(maxsize=64)
 def _entries(group: str, path: tuple[str, ...]) -> Mapping[str, tuple[EntryPoint, ...]]:
     del path  # of the packages that were found
-    found: dict[str, tuple[EntryPoint, ...]] = {}
+    entries: dict[str, tuple[EntryPoint, ...]] = {}
     for entry in sorted(entry_points(group=group), key=_package):
-        found[entry.name] = (*found.get(entry.name, ()), entry)
-    return found
+        entries[entry.name] = (*entries.get(entry.name, ()), entry)
+    return entries
 
 
 def _package(entry: EntryPoint) -> str:

@@ -137,11 +137,11 @@ def _channel(templates: Templates, region: str, shown: NDArray[np.bool_]) -> dic
 
 def _pairs(sides: Mapping[str, Floats], nominal: Floats) -> dict[str, tuple[Floats, Floats]]:
     """Down and up of each nuisance parameter; the mirror image where one of them is not given."""
-    found: dict[str, dict[str, Floats]] = {}
+    histograms: dict[str, dict[str, Floats]] = {}
     for name, values in sides.items():
         match = _SIDE.fullmatch(name)
         stem, side = (part for part in match.groups() if part) if match else (name, "up")
-        given = found.setdefault(stem, {})
+        given = histograms.setdefault(stem, {})
         if side.lower() in given or stem == POI:
             what = f"weight {name!r} is {side.lower()} of {stem!r}, which something else is"
             raise RunError(
@@ -151,7 +151,7 @@ def _pairs(sides: Mapping[str, Floats], nominal: Floats) -> dict[str, tuple[Floa
     return {
         name: (given.get("down", 2 * nominal - given.get("up", nominal)),
                given.get("up", 2 * nominal - given.get("down", nominal)))
-        for name, given in found.items()
+        for name, given in histograms.items()
     }  # fmt: skip
 
 

@@ -51,14 +51,14 @@ class _Node:
 
     def names(self) -> tuple[str, ...]:
         """The names read, each once, from left to right."""
-        found: dict[str, None] = {}
+        names: dict[str, None] = {}
         stack = [self]
         while stack:
             node = stack.pop()
             if node.kind == "name":
-                found[node.value] = None
+                names[node.value] = None
             stack.extend(reversed(node.operands))
-        return tuple(found)
+        return tuple(names)
 
 
 @dataclass(frozen=True)

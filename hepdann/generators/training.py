@@ -153,13 +153,13 @@ class Training:
 
     def _critic_loss(self, draws: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         events, asked, drawn = self._batch(draws, fixed=True)
-        seen = [self.critic.look(side, asked) for side in (events, drawn)]
-        real, false = self.critic(torch.cat(seen)).chunk(2)
+        inputs = [self.critic.look(side, asked) for side in (events, drawn)]
+        real, false = self.critic(torch.cat(inputs)).chunk(2)
         if self.settings.objective == "gan":
             loss = softplus(-real).mean() + softplus(false).mean()
             return loss, {"critic_loss": loss.detach()}
-        share = torch.rand(len(events), *[1] * (seen[0].dim() - 1), generator=draws)
-        between = (share * seen[0] + (1 - share) * seen[1]).requires_grad_()
+        share = torch.rand(len(events), *[1] * (inputs[0].dim() - 1), generator=draws)
+        between = (share * inputs[0] + (1 - share) * inputs[1]).requires_grad_()
         (slope,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
         penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
         distance = real.mean() - false.mean()
@@ -362,8 +362,8 @@ def read_examples(tensors: Tensors | str | Path, conditions: Sequence[str]) -> E
         )
     known = file.read_columns("mc", ("label", "split"))
     label, split = known["label"], known["split"]
-    found = [file.column("mc", name) for name in conditions]
-    columns = np.stack(found, axis=1) if found else np.zeros((len(label), 0), np.float32)
+    values = [file.column("mc", name) for name in conditions]
+    columns = np.stack(values, axis=1) if values else np.zeros((len(label), 0), np.float32)
     bad = ~np.isfinite(columns)
     if not view.pictures:
         bad[:, 0] |= columns[:, 0] <= 0

@@ -252,10 +252,10 @@ def _scores(run: Quantities, figure: ScoresFigure) -> Iterator[Job]:
     def scale() -> Scale:
         return common_scale([numbers(method).shown for method in methods], figure.log)
 
-    def draw(method: str, found: ScoreByClass) -> Axes:
+    def draw(method: str, scored: ScoreByClass) -> Axes:
         title = _title(figure, method_title(method))
-        look = scale(), figure.log, found.thresholds
-        return _draw_scores(run, found.shown, run.class_names[signal], title, *look)
+        look = scale(), figure.log, scored.thresholds
+        return _draw_scores(run, scored.shown, run.class_names[signal], title, *look)
 
     suffix = run.scores.classes[signal] if len(run.scores.classes) > 2 else ""
     for method in methods:

@@ -77,8 +77,8 @@ def _gallery(stored: GeneratorFolder) -> Axes:
         columns, label, shown = events.columns, events.label, spread(events.columns)
         rows["simulation"] = events.images[shown, 0]
     rows["generator"] = generator.draw(columns[shown], label[shown])[:, 0]
-    said = ", ".join(f"{value:.0f}" for value in columns[shown, 0])
-    title = f"depth to the right, logarithmic colours; {said} GeV"
+    energies = ", ".join(f"{value:.0f}" for value in columns[shown, 0])
+    title = f"depth to the right, logarithmic colours; {energies} GeV"
     return gallery(list(rows.values()), list(rows), energies=True, title=title)
 
 

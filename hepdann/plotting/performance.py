@@ -88,9 +88,9 @@ def importance_jobs(run: Quantities) -> Iterator[Job]:
         return
     titles = {feature: run.tick_title(feature) for feature in run.scores.features}
 
-    def draw(method: str, found: dict[str, list[Importance]]) -> Axes:
+    def draw(method: str, losses: dict[str, list[Importance]]) -> Axes:
         title = method_title(method)
-        return importance(found["classes"], found["domains"], titles=titles, title=title)
+        return importance(losses["classes"], losses["domains"], titles=titles, title=title)
 
     for method in run.methods(None, "mc"):
         numbers, drawn = partial(_importance, run, method), partial(draw, method)

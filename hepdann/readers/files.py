@@ -99,9 +99,7 @@ def _one(text: str, *, base: Path | None = None, missing: bool) -> Iterable[File
             )
         return [FileRef(path, tree)]
     return [
-        ref
-        for found in _local(path, base, missing)
-        for ref in _open_list(found, tree, base, missing)
+        ref for name in _local(path, base, missing) for ref in _open_list(name, tree, base, missing)
     ]
 
 

@@ -258,13 +258,13 @@ def _overfull(branch: Any) -> bool:
 
 
 def _ttree(tree: Any) -> list[Branch]:
-    found = []
+    branches = []
     for name, branch in tree.items(recursive=True, full_paths=True):
         if len(branch.branches):
             continue  # a parent: its sub-branches hold the numbers
         with reading(f"{tree.name}/{name}", "its type cannot be read"):
-            found.append(_ttree_branch(name, branch))
-    return found
+            branches.append(_ttree_branch(name, branch))
+    return branches
 
 
 def _ttree_branch(name: str, branch: Any) -> Branch:
@@ -307,7 +307,7 @@ def _list_branch(
 
 
 def _rntuple(ntuple: Any) -> list[Branch]:
-    found = []
+    branches = []
     for name, held in ntuple.items(recursive=False):
         typename = str(held.typename)
         shape: list[int] = []
@@ -317,12 +317,14 @@ def _rntuple(ntuple: Any) -> list[Branch]:
             shape.append(int(match[2]))
         dtype = _cpp_dtype(inner)
         if dtype is not None:
-            found.append(Branch(name, typename, dtype, tuple(shape)))
+            branches.append(Branch(name, typename, dtype, tuple(shape)))
         elif match := _LIST.fullmatch(inner):
-            found.append(_list_branch(name, typename, None if shape else _cpp_dtype(match[1]), 1))
+            branches.append(
+                _list_branch(name, typename, None if shape else _cpp_dtype(match[1]), 1)
+            )
         else:
-            found.append(Branch(name, typename, None, (), "not a number"))
-    return found
+            branches.append(Branch(name, typename, None, (), "not a number"))
+    return branches
 
 
 def _cpp_dtype(typename: str) -> np.dtype[Any] | None:

@@ -17,7 +17,7 @@ from ..inputs import file_stamp
 from ..tensors import Jagged, View, event_ids
 from .conversion_record import Conversion, ConvertedSample, Like
 from .files import FileRef
-from .pictures.convert import COLOUR, GREY, VIEW, picture_ids, together
+from .pictures.convert import COLOUR, GREY, VIEW, image_blocks, picture_ids
 from .pictures.files import open_pictures
 from .pipeline.entry_ranges import Unit, choose_reader, unit_reader
 from .pipeline.events import column_names, make_events
@@ -292,7 +292,7 @@ class PictureRows(RowReader):
         """What becomes of every picture, in order; one thread reads."""
         del threads
         start, simulated = 0, self.samples[0].role != "data"
-        for images in together(self._pictures, self._view, self._settings):
+        for images in image_blocks(self._pictures, self._view, self._settings):
             rows = np.arange(len(images))
             pixels = {VIEW: images * np.float32(1 / 255)}
             ids = picture_ids(self._pictures, start, images)

@@ -108,14 +108,14 @@ def _drawn(name: str) -> str:
     kind, _, what = name.partition("_")
     if kind == "correlation":
         return f"Linear correlations of the energies of layers: {what}."
-    said = {
+    titles = {
         "gallery": "Single events",
         "response": "Mean response in bins of the energy (band: 2 %)",
         "resolution": "Resolution in bins of the energy (band: 10 %)",
         "profile": f"Mean profile {what} the shower",
         "shape": f"Single showers: {what}",
     }[kind]
-    return f"{said}: generator against simulation."
+    return f"{titles}: generator against simulation."
 
 
 def _caption(name: str, run: Run, configured: Mapping[str, str], titles: Mapping[str, str]) -> str:

@@ -212,8 +212,11 @@ def _nuisance_cells(metrics: Mapping[str, Any], method: str) -> tuple[Cell, ...]
         [cut["inverse_jsd"] for cut in cuts],
         [cut["rejection"] for cut in cuts],
     ]
-    said = [[v for v in values if v is not None] for values in figures]
-    worst = [max(said[0], default=None), *(min(values, default=None) for values in said[1:])]
+    present = [[v for v in values if v is not None] for values in figures]
+    worst = [
+        max(present[0], default=None),
+        *(min(values, default=None) for values in present[1:]),
+    ]
     return tuple(map(Cell, worst))
 
 

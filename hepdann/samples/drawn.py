@@ -80,8 +80,8 @@ def _photographed(
     haze = generator.uniform(0, 40) * generator.random()
     pixels = pixels * field[..., None] * (gain * tint) + haze
     pixels = pixels + generator.normal(0, generator.uniform(0, noise), pixels.shape)
-    seen: NDArray[np.uint8] = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-    return seen
+    photographed: NDArray[np.uint8] = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return photographed
 
 
 def _draw_number(digit: int, generator: np.random.Generator) -> NDArray[np.uint8]:

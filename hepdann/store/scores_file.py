@@ -108,8 +108,8 @@ class ScoreFile:
         where, known = places.get(kind, ("/", self.features))
         with self.opened() as file:
             attrs = file[where].attrs if where in file else {}
-            said = names_of(attrs[attribute]) if attribute in attrs else ()
-        return {key: text for key, text in zip(known, said, strict=False) if text}
+            texts = names_of(attrs[attribute]) if attribute in attrs else ()
+        return {key: text for key, text in zip(known, texts, strict=False) if text}
 
     def read(self, path: str) -> NDArray[Any] | None:
         """A dataset, not to be written to; ``None`` if it is not there.

@@ -153,7 +153,7 @@ class RunScores(ScoreFile):
         Raises:
             RunError: the file is damaged.
         """
-        found, events = {}, len(self.column("mc", "weight"))
+        objects, events = {}, len(self.column("mc", "weight"))
         with self.opened() as file:
             names = tuple(file.get("mc/objects", ()))
         for name in names:
@@ -164,8 +164,8 @@ class RunScores(ScoreFile):
             fits = start.shape == (events + 1,) and label.shape == score.shape[:1]
             if not (fits and start[-1] == len(label) and (np.diff(start) >= 0).all()):
                 raise RunError(f"is damaged: objects of {name}", where=self.path)
-            found[name] = Jagged(label[:, None], start, {"label": label}), score
-        return found
+            objects[name] = Jagged(label[:, None], start, {"label": label}), score
+        return objects
 
     def varied(self, method: str, domain: Domain = "mc") -> NDArray[np.floating] | None:
         """(2, N, C) scores with the calibration changed by an error, up and down.

@@ -309,15 +309,15 @@ def columns(
     Raises:
         HepdannError: of type ``error``; a column does not hold one number an event.
     """
-    found = {name: numbers(events[name], f"column {name!r}", error) for name in names}
-    first = next(iter(found), None)
-    for name, column in found.items():
-        if column.ndim != 1 or column.shape != found[first].shape:
+    table = {name: numbers(events[name], f"column {name!r}", error) for name in names}
+    first = next(iter(table), None)
+    for name, column in table.items():
+        if column.ndim != 1 or column.shape != table[first].shape:
             raise error(
-                f"column {name!r} has shape {column.shape}, and {first!r} has {found[first].shape}",
+                f"column {name!r} has shape {column.shape}, and {first!r} has {table[first].shape}",
                 mend="give every feature as a column of one number an event",
             )
-    return found
+    return table
 
 
 def numbers(values: Any, what: str, error: type[HepdannError]) -> NDArray[np.float32]:

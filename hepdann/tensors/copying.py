@@ -45,9 +45,9 @@ def merge(
         SchemaError: the files differ, which is named; one comes twice; one cannot be read.
     """
     files = [open_tensors(path) for path in paths]
-    seen: dict[str, Path] = {}
+    by_content: dict[str, Path] = {}
     for file in files:
-        first = seen.setdefault(file.content_id(), file.path)
+        first = by_content.setdefault(file.content_id(), file.path)
         if first is not file.path:
             what = f"holds the same as {first}, and its events would count twice"
             raise SchemaError(what, where=file.path, mend="name each file once")
@@ -66,14 +66,14 @@ def merge(
                 mend="convert both with the same settings",
             )
     settings = [dict(file.provenance.get("settings", {})) for file in files]
-    together = dict(settings[0])
+    joined = dict(settings[0])
     if all("samples" in one for one in settings):
         for key in ("samples", "files"):
-            together[key] = [entry for one in settings for entry in one.get(key, ())]
-        together["event_id"] = {n: i for one in settings for n, i in one["event_id"].items()}
+            joined[key] = [entry for one in settings for entry in one.get(key, ())]
+        joined["event_id"] = {n: i for one in settings for n, i in one["event_id"].items()}
     inputs = {i["path"]: i for file in files for i in file.provenance.get("inputs", ())}
     extra = {
-        "settings": together,
+        "settings": joined,
         "inputs": [*inputs.values()],
         "merged": [{"path": str(f.path), "content": f.content_id()} for f in files],
     }
@@ -343,15 +343,15 @@ class _Factor:
         """Fill the histograms of both sides, and divide them."""
         where = f"convert.reweight '{settings.name}'"
         known = (*file.features, *file.spectators)
-        for kind, names, there in (
+        for kind, names, available in (
             ("feature or spectator", settings.variables, known),
             ("class", settings.classes or (), file.classes),
             ("class", () if settings.to == "data" else (settings.to,), file.classes),
             ("domain", ("data",) if settings.to == "data" else (), file.domains),
         ):
             for name in names:
-                if name not in there:
-                    mend = f"there are {', '.join(there)}"
+                if name not in available:
+                    mend = f"there are {', '.join(available)}"
                     raise ConfigError(f"no {kind} '{name}'", where=where, mend=mend)
         if f"{settings.name}_off" in file.weights:
             raise ConfigError("there is a weight of that name", where=where, mend="take another")
@@ -363,9 +363,9 @@ class _Factor:
             bins, label = _bins(settings, file, tile), tile.column("label")
             weight = tile.column("weight").astype(np.float64)
             weight *= np.prod([factor.of(file, tile) for factor in before], axis=0)
-            own = np.isin(label, labels)
-            source += np.bincount(bins[own], weight[own], size)
-            squares += np.bincount(bins[own], weight[own] ** 2, size)
+            reweighted = np.isin(label, labels)
+            source += np.bincount(bins[reweighted], weight[reweighted], size)
+            squares += np.bincount(bins[reweighted], weight[reweighted] ** 2, size)
             if settings.to != "data":
                 other = label == file.classes.index(settings.to)
                 target += np.bincount(bins[other], weight[other], size)

@@ -155,8 +155,8 @@ def _parameters(name: str, size: str) -> dict[str, Any]:
     result |= _HOUSE
     known = {font.name.lower() for font in fontManager.ttflist}
     for key in ("font.serif", "font.sans-serif"):  # each that is not there is searched each time
-        there = [name for name in result.get(key, ()) if name.lower() in known]
-        result |= {key: there} if there else {}
+        installed = [name for name in result.get(key, ()) if name.lower() in known]
+        result |= {key: installed} if installed else {}
     page, factor = _SIZES[size]
     for key in (*_FONT_SIZES, *_LENGTHS, *_HOUSE_LENGTHS):
         result[key] *= factor

@@ -164,8 +164,8 @@ def importance(
     bars = [(features, height / 2 if domain else 0.0, _LABEL, "classes")]
     if domain:
         bars += [([carries[name] for name in names], -height / 2, _DOMAIN, "MC against target")]
-    for found, aside, colour, what in bars:
-        losses, errors = [one.loss for one in found], [one.error for one in found]
+    for listed, aside, colour, what in bars:
+        losses, errors = [one.loss for one in listed], [one.error for one in listed]
         ax.barh(rows + aside, losses, height, xerr=errors, color=colour, label=what)
     ax.axvline(0.0, color="black", linewidth=scaled(1.0), gid=GUIDE)
     ax.set_yticks(rows, [readable((titles or {}).get(name, name)) for name in names])

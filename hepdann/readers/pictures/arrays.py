@@ -84,8 +84,8 @@ def array_file(path: str) -> ArrayFile | None:
     if begin.startswith(b"MATLAB 7.3"):
         raise ReadError("is of MATLAB 7.3", where=path, mend="save it with -v7")
     if begin[:2] == b"\x1f\x8b" or begin[:2] == b"\0\0":
-        found = _idx(path)
-        return None if found is None else ArrayFile(path, "idx", found)
+        arrays = _idx(path)
+        return None if arrays is None else ArrayFile(path, "idx", arrays)
     return None
 
 
@@ -246,14 +246,14 @@ def _mat_blocks(
 def _idx(path: str) -> dict[str, Array] | None:
     """A file of pictures, and that of the labels beside it."""
     with _whole(path):
-        found = _idx_array(path)
-    if found is None:
+        array = _idx_array(path)
+    if array is None:
         return None
     name = Path(path).name
     beside = Path(path).with_name(_LABELS.sub(r"labels\1idx1", name))
-    if len(found.shape) != 3:
-        return {"label" if len(found.shape) == 1 else "image": found}
-    arrays = {"image": found}
+    if len(array.shape) != 3:
+        return {"label" if len(array.shape) == 1 else "image": array}
+    arrays = {"image": array}
     if beside.name != name and beside.is_file():
         with _whole(str(beside)):
             labels = _idx_array(str(beside))

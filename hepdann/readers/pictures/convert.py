@@ -184,15 +184,15 @@ def _classes(samples: Sequence[_Sample], config: ConversionConfig) -> tuple[str,
                     mend="name an array label, or give the sample a class",
                 )
             names.update(part.classes)
-    found = tuple(sorted(names, key=lambda name: (not name.isdecimal(), name.zfill(20))))
+    classes = tuple(sorted(names, key=lambda name: (not name.isdecimal(), name.zfill(20))))
     named = config.convert.class_names
-    if named is not None and len(named) != len(found):
+    if named is not None and len(named) != len(classes):
         raise ConfigError(
-            f"names {len(named)} classes, and there are {len(found)}: {', '.join(found)}",
+            f"names {len(named)} classes, and there are {len(classes)}: {', '.join(classes)}",
             where="convert.classes",
             mend="name each of them",
         )
-    return found
+    return classes
 
 
 def _truth(
@@ -296,7 +296,7 @@ class _Conversion:
             assert part.label is not None
             labels = _indices(part.classes, part.label, self.classes, part.path)
         at, scale = 0, float(sample.config.scale)
-        for images in together(part, self.view, self.config.convert.pictures):
+        for images in image_blocks(part, self.view, self.config.convert.pictures):
             n = len(images)
             rows = slice(at, at + n)
             ids = picture_ids(part, at, images)
@@ -389,7 +389,9 @@ def picture_ids(part: Pictures, start: int, images: NDArray[np.uint8]) -> NDArra
     return event_ids(_IDENTITY, [c[rows] for c in part.identity] or [_hashes(images)])
 
 
-def together(part: Pictures, view: View, settings: PicturesConfig) -> Iterator[NDArray[np.uint8]]:
+def image_blocks(
+    part: Pictures, view: View, settings: PicturesConfig
+) -> Iterator[NDArray[np.uint8]]:
     """The pictures of a file as the tensor file has them, those of a folder in groups."""
     held: list[NDArray[np.uint8]] = []
     size, standardise = (view.height, view.width), settings.contrast is not None

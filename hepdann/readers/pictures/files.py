@@ -51,11 +51,11 @@ def is_pictures(ref: FileRef) -> bool:
         return True
     if path.suffix == ".root" or not path.is_file():
         return False
-    found = array_file(ref.path)
-    if found is None:
+    file = array_file(ref.path)
+    if file is None:
         return False
-    hits = any(image_name(name.rsplit("/", 1)[-1]) for name in found.arrays)
-    return found.kind != "HDF5" or (not hits and bool(_parts(found)))
+    hits = any(image_name(name.rsplit("/", 1)[-1]) for name in file.arrays)
+    return file.kind != "HDF5" or (not hits and bool(_parts(file)))
 
 
 def open_pictures(ref: FileRef) -> Pictures:
@@ -69,25 +69,25 @@ def open_pictures(ref: FileRef) -> Pictures:
     """
     if Path(ref.path).is_dir():
         return folder_pictures(ref.path)
-    found = array_file(ref.path)
-    if found is None:
+    file = array_file(ref.path)
+    if file is None:
         raise ReadError(
             "holds no pictures that are known",
             where=ref.path,
             mend="name an npz, HDF5, idx or mat file, or a folder",
         )
-    parts = _parts(found)
+    parts = _parts(file)
     if ref.tree is not None:
         parts = [part for part in parts if part.name == ref.tree.lower()]
     if not parts:
-        names = ", ".join(sorted(found.arrays)) or "nothing"
+        names = ", ".join(sorted(file.arrays)) or "nothing"
         where = ref.path if ref.tree is None else f"{ref.path}:{ref.tree}"
         raise ReadError(
             f"holds no pictures: it has {names}",
             where=where,
             mend="name the arrays image and label",
         )
-    return _joined(found, parts, ref.tree or "")
+    return _joined(file, parts, ref.tree or "")
 
 
 def grey_pictures(ref: FileRef) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -111,11 +111,11 @@ def open_labels(ref: FileRef) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     Raises:
         ReadError: there are no labels, or they are damaged.
     """
-    found = None if Path(ref.path).is_dir() else array_file(ref.path)
-    if found is not None and not _parts(found):
+    file = None if Path(ref.path).is_dir() else array_file(ref.path)
+    if file is not None and not _parts(file):
         for name in _LABELS:
-            if name in found.arrays:
-                array = found.arrays[name]
+            if name in file.arrays:
+                array = file.arrays[name]
                 values = _column(array, f"{ref.path}:{name}", array.shape[0]).astype(np.int64)
                 known, label = np.unique(values, return_inverse=True)
                 return tuple(str(int(value)) for value in known), label.astype(np.int64)

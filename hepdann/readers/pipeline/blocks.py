@@ -217,8 +217,8 @@ def _blame(
     try:
         with reading(f"{file.path}:{place}", f"entries {start}-{stop - 1} cannot be read"):
             raise failed
-    except ReadError as told:
-        return told
+    except ReadError as refused:
+        return refused
 
 
 def _alone(tree: Any, file: FileScan, name: str, start: int, stop: int) -> None:

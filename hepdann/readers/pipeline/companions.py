@@ -167,12 +167,12 @@ class TruthRows:
         Raises:
             ReadError: an event id differs.
         """
-        for name, own in self.ids.items():
-            differ = np.flatnonzero(own != columns[name])
+        for name, ids in self.ids.items():
+            differ = np.flatnonzero(ids != columns[name])
             if len(differ):
                 raise ReadError(
                     f"entry {start + int(differ[0])} of {file.path} is {name} "
-                    f"{columns[name][differ[0]]}, the truth has {own[differ[0]]} there",
+                    f"{columns[name][differ[0]]}, the truth has {ids[differ[0]]} there",
                     where=self.path,
                     mend="a truth file runs row by row along the data files, in their order",
                 )
@@ -208,11 +208,11 @@ class ShiftedTree:
                 self._events = self._load()
         known, features = self._events
         at = np.searchsorted(known, ids)
-        there = at < len(known)
-        there[there] = known[at[there]] == ids[there]
-        found = np.full((len(ids), features.shape[1]), np.nan, np.float32)
-        found[there] = features[at[there]]
-        return found
+        present = at < len(known)
+        present[present] = known[at[present]] == ids[present]
+        chosen = np.full((len(ids), features.shape[1]), np.nan, np.float32)
+        chosen[present] = features[at[present]]
+        return chosen
 
     def _load(self) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
         sample, variation = self._sample, self._variation

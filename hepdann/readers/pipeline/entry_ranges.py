@@ -96,7 +96,7 @@ class Source:
         size = max(1, min(size, _RANGE_BYTES // entry))
         edges, count = np.unique(
             np.concatenate(
-                [[0, self._file.entries], *(found.edges for found in self._baskets.values())]
+                [[0, self._file.entries], *(baskets.edges for baskets in self._baskets.values())]
             ),
             return_counts=True,
         )

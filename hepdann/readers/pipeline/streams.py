@@ -73,8 +73,8 @@ class Stream(Generic[Result]):
             self._fill()
             if not self._queue or self._queue[0][0] > group:
                 return
-            found, future = self._queue.popleft()
-            if found < group:
+            number, future = self._queue.popleft()
+            if number < group:
                 future.cancel()
             else:
                 yield future.result()

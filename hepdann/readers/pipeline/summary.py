@@ -234,18 +234,18 @@ class ConversionSummary:
         for file in self.files:
             if file.domain == domain:
                 samples.setdefault(file.sample, []).append(file)
-        return {name: _together(files) for name, files in samples.items()}
+        return {name: _sum_of(files) for name, files in samples.items()}
 
     def total(self, domain: str) -> Count:
         """Events and the sum of their weights of a domain."""
-        return _together([file for file in self.files if file.domain == domain])
+        return _sum_of([file for file in self.files if file.domain == domain])
 
     def of(self, domain: str) -> tuple[FeatureStats, ...]:
         """The statistics of one domain."""
         return tuple(stats for stats in self.features if stats.domain == domain)
 
 
-def _together(files: Sequence[FileCount]) -> Count:
+def _sum_of(files: Sequence[FileCount]) -> Count:
     columns = ((file.passed, file.sum_weight, file.sum_weight2) for file in files)
     events, sum_weight, sum_weight2 = map(sum, zip(*columns, strict=True))
     return count_of(events, sum_weight, sum_weight2)
@@ -317,14 +317,14 @@ class Accumulator:
         """Add what another one has counted."""
         self._low = np.minimum(self._low, other._low)
         self._high = np.maximum(self._high, other._high)
-        for mine, theirs in (
+        for sums, others in (
             (self._sum, other._sum),
             (self._valid, other._valid),
             (self._missing, other._missing),
             (self._nonfinite, other._nonfinite),
             (self._weighted, other._weighted),
         ):
-            mine += theirs
+            sums += others
 
     def empty(self) -> list[str]:
         """The features without one finite value."""

@@ -157,11 +157,15 @@ class Places:
         size, seek = int(self.sizes[number]), int(self.seeks[number])
         packed, version, unpacked, _, length, _ = _KEY.unpack_from(raw)
         position = _WIDE if version > _WIDE_KEY else _NARROW
-        own, _ = position.unpack_from(raw, _KEY.size)
+        at_seek, _ = position.unpack_from(raw, _KEY.size)
         kind, at = _text(raw, _KEY.size + position.size)
         title, at = _text(raw, at)
         same = title == self.title or title not in self.others
-        if (packed, own, kind) != (size, seek, "TBasket") or not same or not at < length <= size:
+        if (
+            (packed, at_seek, kind) != (size, seek, "TBasket")
+            or not same
+            or not at < length <= size
+        ):
             raise ValueError(f"basket {number} is not where the tree says")
         if not 0 <= unpacked <= most_bytes(size):
             raise ValueError(f"basket {number} claims to unpack {size} bytes to {unpacked}")
@@ -351,8 +355,8 @@ class Locations:
             return None
         try:
             others = titles(tree)
-            looked = ((name, locate(tree[name], name, tree.num_entries, others)) for name in names)
-            known = {name: baskets for name, baskets in looked if baskets is not None}
+            located = ((name, locate(tree[name], name, tree.num_entries, others)) for name in names)
+            known = {name: baskets for name, baskets in located if baskets is not None}
         except Exception:  # a branch that nobody may need; who does will be told
             return None
         self._left -= sum(_OBJECT + len(baskets.seeks) for baskets in known.values())

@@ -252,13 +252,13 @@ def locate_pages(ntuple: Any, names: Sequence[str]) -> dict[str, Pages]:
         first += int(cluster.num_entries)
     if first != ntuple.num_entries:
         return {}
-    found: dict[str, Pages] = {}
+    located: dict[str, Pages] = {}
     for name in names:
-        own = columns.get(tops.get(name, -1), [])
-        if len(own) == 1 and tops[name] not in parents and own[0].type in _TYPES:
-            pages = _pages(ntuple, name, own[0], clusters)
-            found |= {} if pages is None else {name: pages}
-    return found
+        of_field = columns.get(tops.get(name, -1), [])
+        if len(of_field) == 1 and tops[name] not in parents and of_field[0].type in _TYPES:
+            pages = _pages(ntuple, name, of_field[0], clusters)
+            located |= {} if pages is None else {name: pages}
+    return located
 
 
 def _pages(ntuple: Any, name: str, column: Any, clusters: Sequence[Any]) -> Pages | None:
