@@ -122,16 +122,16 @@ def export(
     name = f"_{name}" if name[:1].isdigit() else name
     if target == "athena":  # salt allows no underscore in it
         name = re.sub(r"\W|_", "", output.stem, flags=re.ASCII) or "hepdann"
-    wanted = _Wanted(opened, model, chosen, domain, target, name, tensors, record)
+    asked = _Export(opened, model, chosen, domain, target, name, tensors, record)
     if model.views or model.objects:
         graph, layout = (images_graph if model.views else objects_graph)(model, step, target)
         agreement, why = agreement_of(graph, model, tensors, chosen, domain), ""
     else:
-        graph, layout, agreement, why = wanted.table_graph(tolerance)
+        graph, layout, agreement, why = asked.table_graph(tolerance)
     refuse_difference(agreement, tolerance)
-    metadata = wanted.metadata(layout)
+    metadata = asked.metadata(layout)
     metadata["check"] = {"events": agreement.events, "largest_difference": agreement.largest}
-    files = wanted.write(graph, output, layout, metadata)
+    files = asked.write(graph, output, layout, metadata)
     return Exported(
         files, target, chosen, domain, model.classes, layout.inputs, layout.computed, why,
         agreement,
@@ -139,7 +139,7 @@ def export(
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _Export:
     """What is exported, for which framework, under which name, and what it was made of."""
 
     run: Run

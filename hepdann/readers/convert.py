@@ -221,7 +221,7 @@ def convert_files(
     if truth is not None:
         truths = TruthFile(truth, inputs, plan.label, config.convert.block_size, read)
     on_workers: Reader = "auto" if callable(reader) else reader
-    conversion = _Conversion(plan, truths, skips, progress, model, on_workers)
+    conversion = _TableConversion(plan, truths, skips, progress, model, on_workers)
     return conversion.run(output, unit_reader(reader, plan.images), threads or default_threads())
 
 
@@ -235,7 +235,7 @@ def _check_output(output: Path) -> None:
         raise ConfigError("its folder does not exist", where=output, mend="make the folder first")
 
 
-class _Conversion:
+class _TableConversion:
     """The stream of one conversion and what is counted on its way."""
 
     def __init__(

@@ -67,7 +67,7 @@ class Thresholds(Stored):
     prior_matched: Figures
 
 
-class Seen(Disease):
+class Verdict(Disease):
     """A fault with the network that has it, and when it was seen."""
 
     seed: int
@@ -79,7 +79,7 @@ class Health(Stored):
     """The health of a method's networks."""
 
     epoch: Count
-    verdicts: list[Seen]
+    verdicts: list[Verdict]
     figures: dict[str, Figures]
     reading: str | None
     networks: Count = 0

@@ -19,10 +19,8 @@ from numpy.typing import NDArray
 from ..errors import HepdannError, SchemaError
 from ..provenance import provenance
 from .layout import Block, Layout
-from .source_and_target import SPLITS, event_ids, split_of
+from .source_and_target import SPLITS, empty_split, event_ids, split_of
 from .writer import TensorWriter
-
-_ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
 
 
 class TemporaryFile:
@@ -260,11 +258,10 @@ def _check(names: Sequence[str], blocks: dict[str, Block], config: Any) -> None:
             if not np.isfinite(column).any():
                 raise SchemaError(f"feature '{name}' has no finite value in {domain}")
         events = np.bincount(split_of(block.event_id, config), minlength=len(SPLITS))
-        expected = np.array([config.train, config.validation, config.test]) * len(block)
-        empty = np.flatnonzero((events == 0) & (expected > _ENOUGH))
-        if len(empty):
+        empty = empty_split(events, (config.train, config.validation, config.test))
+        if empty:
             raise SchemaError(
-                f"no event of {domain} falls into the {SPLITS[empty[0]]} split: too many are equal",
+                f"no event of {domain} falls into the {empty} split: too many are equal",
                 mend="tell them apart by event_id and data_event_id",
             )
 

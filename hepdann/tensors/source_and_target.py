@@ -26,6 +26,7 @@ _SECOND = np.uint64(0x94D049BB133111EB)
 _MASK = (1 << 64) - 1
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, Split, Split] = ("train", "validation", "test")
+_ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
 
 
 def mix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -132,6 +133,18 @@ def split_of(event_id: NDArray[np.uint64], config: SplitConfig) -> NDArray[np.ui
     for edge in edges:
         split += u >= np.uint64(min(round(edge * 2.0**64), _MASK))
     return split
+
+
+def empty_split(events: NDArray[np.integer], shares: Sequence[float]) -> Split | None:
+    """A split without an event, where its share of all of them is fifty or more: no chance.
+
+    Args:
+        events: (3,) in each split.
+        shares: of all events that each should have.
+    """
+    expected = np.asarray(shares) * events.sum()
+    empty = np.flatnonzero((events == 0) & (expected > _ENOUGH))
+    return SPLITS[int(empty[0])] if len(empty) else None
 
 
 def fold_of(event_id: NDArray[np.uint64], folds: int, salt: int) -> NDArray[np.uint8]:

@@ -22,6 +22,7 @@ from ...tensors import (
     TensorWriter,
     View,
     ViewCounter,
+    empty_split,
     event_ids,
     split_of,
 )
@@ -41,7 +42,6 @@ VIEW = "image"
 _IDENTITY = "pictures"  # a picture is the same event in MC and in data, so that splits agree
 GREY, COLOUR = ("grey",), ("red", "green", "blue")
 _GROUP = 512  # pictures that are read one by one and written together
-_ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
 
 
 def pictures_of(
@@ -103,7 +103,7 @@ def picture_refs(pattern: str, name: str) -> list[FileRef]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Sample:
+class _PictureSample:
     """The pictures of one sample."""
 
     config: SampleConfig
@@ -139,7 +139,9 @@ def convert_pictures(
         ReadError: a file is damaged, or MC has no labels.
     """
     opened = [
-        _Sample(sample, "data" if sample.role == "data" else "mc", tuple(map(open_pictures, refs)))
+        _PictureSample(
+            sample, "data" if sample.role == "data" else "mc", tuple(map(open_pictures, refs))
+        )
         for sample, refs in samples
     ]
     if like is not None:
@@ -149,11 +151,11 @@ def convert_pictures(
     view = _view(opened, config)
     classes = like.classes if like is not None else _classes(opened, config)
     labels = _truth(truth, opened, classes)
-    conversion = _Conversion(opened, view, classes, config, labels, progress)
+    conversion = _PictureConversion(opened, view, classes, config, labels, progress)
     return conversion.run(output, [truth] if truth is not None else [])
 
 
-def _view(samples: Sequence[_Sample], config: ConversionConfig) -> View:
+def _view(samples: Sequence[_PictureSample], config: ConversionConfig) -> View:
     settings = config.convert.pictures
     parts = [part for sample in samples for part in sample.parts]
     sizes = [part.size for part in parts if part.size is not None]
@@ -167,7 +169,7 @@ def _view(samples: Sequence[_Sample], config: ConversionConfig) -> View:
     return View(VIEW, len(names), *size, names, dtype="|u1")
 
 
-def _classes(samples: Sequence[_Sample], config: ConversionConfig) -> tuple[str, ...]:
+def _classes(samples: Sequence[_PictureSample], config: ConversionConfig) -> tuple[str, ...]:
     """Names of the classes of MC, numbers in their order; or as ``convert.classes`` names them."""
     names: set[str] = set()
     for sample in samples:
@@ -196,7 +198,7 @@ def _classes(samples: Sequence[_Sample], config: ConversionConfig) -> tuple[str,
 
 
 def _truth(
-    truth: FileRef | None, samples: Sequence[_Sample], classes: tuple[str, ...]
+    truth: FileRef | None, samples: Sequence[_PictureSample], classes: tuple[str, ...]
 ) -> NDArray[np.int64] | None:
     if truth is None:
         return None
@@ -223,12 +225,12 @@ def _indices(
     return table[label]
 
 
-class _Conversion:
+class _PictureConversion:
     """The stream of one conversion, and what is counted on its way."""
 
     def __init__(
         self,
-        samples: Sequence[_Sample],
+        samples: Sequence[_PictureSample],
         view: View,
         classes: tuple[str, ...],
         config: ConversionConfig,
@@ -281,7 +283,7 @@ class _Conversion:
     def _part(
         self,
         writer: TensorWriter,
-        sample: _Sample,
+        sample: _PictureSample,
         part: Pictures,
         names: tuple[str, ...],
         row: int,
@@ -330,11 +332,10 @@ class _Conversion:
 
     def _check(self) -> None:
         split = self.config.convert.split
-        expected = np.array([split.train, split.validation, split.test]) * self.splits.sum()
-        empty = np.flatnonzero((self.splits == 0) & (expected > _ENOUGH))
-        if len(empty):
+        empty = empty_split(self.splits, (split.train, split.validation, split.test))
+        if empty:
             raise ConfigError(
-                f"no picture falls into the {SPLITS[int(empty[0])]} split: too many are equal",
+                f"no picture falls into the {empty} split: too many are equal",
                 where="event_id", mend="save an array event_id that tells them apart",
             )  # fmt: skip
 

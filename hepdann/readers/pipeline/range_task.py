@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError, ReadError
-from ...tensors import SPLITS, ObjectCounter, PreparedRows, TensorWriter, ViewCounter
+from ...tensors import (
+    SPLITS,
+    ObjectCounter,
+    PreparedRows,
+    TensorWriter,
+    ViewCounter,
+    empty_split,
+)
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import FileScan
 from .blocks import Scratch
@@ -24,7 +31,6 @@ from .summary import Accumulator, ClassCount, FeatureStats, FileCount
 
 _SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
 _HUGE = 1e30  # no measurement, but what a flipped bit in an exponent makes
-_ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
 
 
 class Counted:
@@ -234,20 +240,18 @@ class Tally:
 
     def _check_splits(self, splits: NDArray[np.int64]) -> None:
         split = self._plan.config.convert.split
-        shares = [split.train, split.validation, split.test] if split.by is None else [1, 1, 1]
-        expected = np.array(shares) * splits.sum()
-        empty = np.flatnonzero((splits == 0) & (expected > _ENOUGH))
-        if len(empty):
+        shares = (split.train, split.validation, split.test) if split.by is None else (1, 1, 1)
+        empty = empty_split(splits, shares)
+        if empty:
             ids = ", ".join(dict.fromkeys(n for s in self._plan.samples for n in s.id_branches))
             if split.by is not None:
                 raise ConfigError(
-                    f"no event falls into the {SPLITS[int(empty[0])]} split: of '{split.by}' 0 is "
+                    f"no event falls into the {empty} split: of '{split.by}' 0 is "
                     "test, 1 is validation, all else train",
                     where="convert.split.by",
                 )
             raise ConfigError(
-                f"no event falls into the {SPLITS[int(empty[0])]} split: {ids} do "
-                "not distinguish events",
+                f"no event falls into the {empty} split: {ids} do not distinguish events",
                 where="convert.event_id",
                 mend="name the branches that do (--event-id)",
             )
