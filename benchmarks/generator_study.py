@@ -50,7 +50,7 @@ def showers(events: int, seeds: int, settings: dict[str, Any]) -> None:
     import hepdann
     from hepdann import samples
     from hepdann.config import load_config
-    from hepdann.generators import train_generator, validate
+    from hepdann.generators import train_generator, validate_generator
 
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -62,8 +62,8 @@ def showers(events: int, seeds: int, settings: dict[str, Any]) -> None:
             started = time.process_time()
             generator = train_generator(folder / "s.h5", output, given | settings)
             spent = time.process_time() - started
-            print(f"seed {seed}: {spent:.0f} s of one core", *validate(generator, output).lines,
-                  sep="\n  ", flush=True)  # fmt: skip
+            lines = validate_generator(generator, output).lines
+            print(f"seed {seed}: {spent:.0f} s of one core", *lines, sep="\n  ", flush=True)
             one, other = rates(generator)
             print(f"  generator {one:,.0f}, toy {other:,.0f} showers/s: ratio {one / other:.1f}")
 
@@ -73,13 +73,13 @@ def digits(data: Path, settings: dict[str, Any]) -> None:
     from sklearn.neural_network import MLPClassifier
 
     import hepdann
-    from hepdann.generators import read_examples, train_generator, validate
+    from hepdann.generators import read_examples, train_generator, validate_generator
 
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         hepdann.convert(f"{data / 'mnist.npz'}:train", output=folder / "m.h5")
         generator = train_generator(folder / "m.h5", folder / "run", settings)
-        print(*validate(generator, folder / "run").lines, sep="\n")
+        print(*validate_generator(generator, folder / "run").lines, sep="\n")
         real = read_examples(folder / "m.h5", [])
         judge = MLPClassifier((64,), max_iter=8, random_state=0)
         train, test = real.part("train"), real.part("test")

@@ -13,7 +13,7 @@ from .options import PATH, shared
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hepdann.reporting import Row
+    from hepdann.reporting import MethodRow
 
 _WIDTH = 180  # of a table that goes to a file or a pipe
 
@@ -61,7 +61,7 @@ def command(
         click.echo(line)
 
 
-def _show(rows: Sequence[Row]) -> None:
+def _show(rows: Sequence[MethodRow]) -> None:
     from hepdann.reporting import shown
 
     console = tables.console(_WIDTH)

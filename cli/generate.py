@@ -42,7 +42,7 @@ def train(tensors: Path | None, output: Path, resume: bool, **given: Any) -> int
 
     The folder holds generator.safetensors, validation.json and plots.
     """
-    from hepdann.generators import train_generator, validate
+    from hepdann.generators import train_generator, validate_generator
 
     options = {key: value for key, value in given.items() if value not in (None, [])}
     if "hidden" in options:
@@ -57,7 +57,7 @@ def train(tensors: Path | None, output: Path, resume: bool, **given: Any) -> int
         )
     from hepdann.plotting import plot_generated
 
-    judged = validate(generator, output)
+    judged = validate_generator(generator, output)
     plot_generated(output)
     for line in judged.lines:
         click.echo(line)

@@ -82,7 +82,7 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
     from dataclasses import asdict
 
     from hepdann.errors import SchemaError
-    from hepdann.tensors import open_tensors, summarise, yield_ratio
+    from hepdann.tensors import open_tensors, summarise_domain, yield_ratio
 
     tensors = open_tensors(file)
     damaged = tensors.verify() if verify else []
@@ -93,7 +93,7 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
             where=file,
             mend="copy it again from a good disk, or convert again",
         )
-    domains = {domain: summarise(tensors, domain) for domain in tensors.domains}
+    domains = {domain: summarise_domain(tensors, domain) for domain in tensors.domains}
     ratio = None
     if len(domains) == 2:
         ratio = yield_ratio(domains["data"].total, domains["mc"].total)

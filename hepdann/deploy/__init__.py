@@ -10,10 +10,10 @@ from .templates import pyhf_workspace, write_histograms, write_workspace
 if TYPE_CHECKING:
     from .check import Agreement
     from .exporting import Exported, export
-    from .features import Framework, Input
+    from .features import Framework, GraphInput
 
 __all__ = [
-    "Agreement", "Exported", "Framework", "Input", "export", "pyhf_workspace",
+    "Agreement", "Exported", "Framework", "GraphInput", "export", "pyhf_workspace",
     "write_histograms", "write_workspace",
 ]  # fmt: skip
 

@@ -18,7 +18,7 @@ from ..runs import Run
 from ..store.scores_reader import open_scores
 from ..store.training_record import StartRecord, TrainingRecord, has_begun
 from ..tensors import Objects, Tensors, open_tensors, read_images
-from .features import OPSETS, Feature, Input, Plan, branches_of, known_values
+from .features import OPSETS, GraphFeature, GraphInput, GraphPlan, branches_of, known_values
 from .graph import Graph, evaluate, onnx_model
 from .steps import ObjectInputs, Scorer
 
@@ -27,7 +27,7 @@ _INDEXED = re.compile(r"(?P<branch>.*?)(?P<index>(\[\d+\])+)")
 
 
 @dataclass(frozen=True, eq=False)
-class Events:
+class CheckEvents:
     """Events as inputs of the graph (N, R), and as features of the model (N, F), some NaN."""
 
     table: NDArray[np.float32]
@@ -46,7 +46,7 @@ def tensors_of(run: Run) -> Tensors | None:
         return None
 
 
-def stored_events(run: Run, plan: Plan, domain: str, most: int) -> Events:
+def stored_events(run: Run, plan: GraphPlan, domain: str, most: int) -> CheckEvents:
     """Events from ``scores.h5``, whose features are columns of the inputs, spread over the file."""
     features = open_scores(run.folder).column("target" if domain == "target" else "mc", "features")
     features = features[:: max(1, -(-len(features) // most))]
@@ -59,10 +59,12 @@ def stored_events(run: Run, plan: Plan, domain: str, most: int) -> Events:
         if feature.missing is not None:  # as the ntuple marks it
             column[np.isnan(column)] = feature.missing
         columns.append(column)
-    return Events(np.stack(columns, axis=1), features)
+    return CheckEvents(np.stack(columns, axis=1), features)
 
 
-def converted_events(record: TrainingRecord, plan: Plan, domain: str, most: int) -> Events | None:
+def converted_events(
+    record: TrainingRecord, plan: GraphPlan, domain: str, most: int
+) -> CheckEvents | None:
     """The first events of a file that was converted; ``None`` if none can be read.
 
     Domain "target" takes files of data, if there are any; ``most`` entries are read.
@@ -83,7 +85,7 @@ def converted_events(record: TrainingRecord, plan: Plan, domain: str, most: int)
             for chosen in rows.inputs:
                 if len(chosen.rows):
                     given = {name: _element(rows, name)[chosen.rows] for name in names}
-                    return Events(_table(plan, given, chosen.features), chosen.features)
+                    return CheckEvents(_table(plan, given, chosen.features), chosen.features)
     return None
 
 
@@ -101,13 +103,13 @@ def _element(rows: Rows, column: str) -> NDArray[Any]:
     return np.asarray(rows.kept[branch][place])
 
 
-def _reads(feature: Feature) -> tuple[str, ...]:
+def _reads(feature: GraphFeature) -> tuple[str, ...]:
     """The branches that a feature is made of, wherever it is computed."""
     return (feature.name,) if feature.expression is None else branches_of(feature.expression)
 
 
 def _table(
-    plan: Plan, given: dict[str, NDArray[Any]], features: NDArray[np.float32]
+    plan: GraphPlan, given: dict[str, NDArray[Any]], features: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """(N, R) inputs: branches as they are, and features that the graph does not compute."""
     at = {name: number for number, name in enumerate(plan.names)}
@@ -132,7 +134,7 @@ class Agreement:
     worst: tuple[tuple[int, float, float], ...]
 
 
-def compare(
+def compare_scores(
     graph: Graph,
     framework: str,
     inputs: Mapping[str, NDArray[np.float32]],
@@ -173,7 +175,7 @@ _EVENTS = 500  # of the run, at most, in the check
 _FLAT = "features"
 
 
-def images_graph(model: Model, step: Step, framework: str) -> tuple[Graph, Plan]:
+def images_graph(model: Model, step: Step, framework: str) -> tuple[Graph, GraphPlan]:
     """The graph from the images (N, C, H, W) of each view to class scores, and its inputs.
 
     Raises:
@@ -184,10 +186,12 @@ def images_graph(model: Model, step: Step, framework: str) -> tuple[Graph, Plan]
     graph = Graph()
     views = tuple(graph.input(name, tuple(shape)) for name, *shape in model.views)
     graph.output("scores", Scorer(graph, views).add(step))
-    return graph, Plan((), (), {}, tuple(Input(name, "image") for name, *_ in model.views))
+    return graph, GraphPlan(
+        (), (), {}, tuple(GraphInput(name, "image") for name, *_ in model.views)
+    )
 
 
-def objects_graph(model: Model, step: Step, framework: str) -> tuple[Graph, Plan]:
+def objects_graph(model: Model, step: Step, framework: str) -> tuple[Graph, GraphPlan]:
     """The graph from padded objects (N, most, F) of each collection to class scores.
 
     Beside each stands (N, most), 1 where there is an object; before them, if there are any, the (N,
@@ -202,17 +206,17 @@ def objects_graph(model: Model, step: Step, framework: str) -> tuple[Graph, Plan
     number = model.inputs - sum(1 + most * features for _, most, features in model.objects)
     if number:
         flat = known_values(graph, graph.input(_FLAT, (number,)))
-        inputs.append(Input(_FLAT, "event"))
+        inputs.append(GraphInput(_FLAT, "event"))
     parts, valid = [], []
     for name, most, features in model.objects:
         parts.append(known_values(graph, graph.input(name, (most, features))))
         mask = graph.input(f"{name}_valid", (most,))
         column = graph.add_node("Reshape", [mask, graph.integers([-1, most, 1])], (most, 1))
         valid.append(graph.binary("Greater", column, 0.5))
-        inputs += [Input(name, "objects"), Input(mask.name, "valid")]
+        inputs += [GraphInput(name, "objects"), GraphInput(mask.name, "valid")]
     events = ObjectInputs(flat, tuple(parts), tuple(valid))
     graph.output("scores", Scorer(graph, events).add(step))
-    return graph, Plan((), (), {}, tuple(inputs))
+    return graph, GraphPlan((), (), {}, tuple(inputs))
 
 
 def _refuse(framework: str, events: str, whither: str) -> None:
@@ -239,7 +243,7 @@ def agreement_of(
     events = read_images(tensors, stored, rows)
     padded = _padded(events) if isinstance(events, Objects) else None
     inputs = padded or tensors.read_views(stored, rows)
-    return compare(graph, "onnx", inputs, model.score(events, method, domain).mean)
+    return compare_scores(graph, "onnx", inputs, model.score(events, method, domain).mean)
 
 
 def _padded(events: Objects) -> dict[str, NDArray[np.float32]]:

@@ -23,9 +23,9 @@ from ..store.working_points import read_working_points
 from ..tensors import Tensors
 from .check import (
     Agreement,
-    Events,
+    CheckEvents,
     agreement_of,
-    compare,
+    compare_scores,
     converted_events,
     images_graph,
     objects_graph,
@@ -37,8 +37,8 @@ from .cpp import header
 from .features import (
     OPSETS,
     Framework,
-    Input,
-    Plan,
+    GraphInput,
+    GraphPlan,
     add_features,
     add_outputs,
     add_table,
@@ -46,7 +46,7 @@ from .features import (
     plan,
     preprocess,
 )
-from .graph import Graph, onnx_model, require
+from .graph import Graph, onnx_model, require_package
 from .steps import Scorer
 
 _ENDINGS = {"cpp": (".hpp", ".h", ".hh", ".hxx")}
@@ -73,7 +73,7 @@ class Exported:
     method: str
     domain: str
     classes: tuple[str, ...]
-    inputs: tuple[Input, ...]
+    inputs: tuple[GraphInput, ...]
     computed: tuple[str, ...]
     note: str
     agreement: Agreement
@@ -111,7 +111,7 @@ def export(
         mend = f"write -o {output.with_suffix(endings[0])}"
         raise ConfigError(f"the name does not end in {endings[0]}", where=output, mend=mend)
     for package in ("onnx", "onnxruntime"):
-        require(package)
+        require_package(package)
     opened = run if isinstance(run, Run) else open_run(run)
     model = opened.model
     chosen = method or str(opened.metrics["recommended"])
@@ -151,7 +151,7 @@ class _Export:
     tensors: Tensors | None
     record: TrainingRecord | None
 
-    def table_graph(self, tolerance: float) -> tuple[Graph, Plan, Agreement, str]:
+    def table_graph(self, tolerance: float) -> tuple[Graph, GraphPlan, Agreement, str]:
         """The graph from branches to scores, how it begins, what its check gave, what to say of it.
 
         The last way is taken whatever its check gives.
@@ -166,13 +166,13 @@ class _Export:
             most = _ONE_BY_ONE if framework == "athena" else len(expected)
             (given,), table = graph.inputs, events.table[:most]
             inputs = {given.name: np.ascontiguousarray(table.reshape(-1, *given.shape))}
-            agreement = compare(graph, framework, inputs, expected[:most])
+            agreement = compare_scores(graph, framework, inputs, expected[:most])
             made = graph, layout, agreement, note
             if agreement.largest <= tolerance:
                 break
         return made
 
-    def _layouts(self) -> Iterator[tuple[Plan, Events, str]]:
+    def _layouts(self) -> Iterator[tuple[GraphPlan, CheckEvents, str]]:
         """Ways from inputs to features, the next one where the scores of one are too far off.
 
         Each is how features follow from inputs, real events in both forms, and what to say of it.
@@ -199,7 +199,7 @@ class _Export:
             layout = plan(*arguments, info, outside)
         yield layout, stored_events(run, layout, self.domain, _EVENTS), note
 
-    def metadata(self, layout: Plan) -> dict[str, Any]:
+    def metadata(self, layout: GraphPlan) -> dict[str, Any]:
         """What the file says about itself."""
         known = {} if self.record is None else self.record.ranges
         info, units = dict[str, Any](), dict[str, str]()
@@ -229,7 +229,7 @@ class _Export:
         }
 
     def write(
-        self, graph: Graph, output: Path, layout: Plan, metadata: Mapping[str, Any]
+        self, graph: Graph, output: Path, layout: GraphPlan, metadata: Mapping[str, Any]
     ) -> tuple[Path, ...]:
         """Write the file and what stands beside it; gives their paths."""
         events = "data" if self.domain == "target" else "MC"

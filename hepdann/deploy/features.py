@@ -41,7 +41,7 @@ _LARGEST = 1e30
 
 
 @dataclass(frozen=True)
-class Input:
+class GraphInput:
     """One column that the user gives.
 
     Attributes:
@@ -63,7 +63,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Feature:
+class GraphFeature:
     """A feature and where it comes from.
 
     Attributes:
@@ -96,13 +96,13 @@ def branches_of(expression: Expression) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class GraphPlan:
     """How the features follow from the inputs, which are columns that the user gives, in order."""
 
     names: tuple[str, ...]
-    features: tuple[Feature, ...]
+    features: tuple[GraphFeature, ...]
     indicators: Mapping[str, str]
-    inputs: tuple[Input, ...]
+    inputs: tuple[GraphInput, ...]
 
     @property
     def computed(self) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def plan(
     indicators: Mapping[str, str],
     info: Mapping[str, Mapping[str, Any]] | None = None,
     outside: Collection[str] = (),
-) -> Plan:
+) -> GraphPlan:
     """Which inputs there are, and how features follow from them.
 
     Args:
@@ -150,8 +150,8 @@ def plan(
         if name not in indicators:
             expression = _expression(name, known.get(name, {}))
             inside = expression is not None and name not in outside and supported(expression)
-            features.append(Feature(name, expression, missing.get(name), inside))
-    inputs: dict[str, Input] = {}
+            features.append(GraphFeature(name, expression, missing.get(name), inside))
+    inputs: dict[str, GraphInput] = {}
     for feature in features:
         kind = "branch" if feature.inside else "feature"
         for name in feature.reads:
@@ -161,8 +161,8 @@ def plan(
             if before is not None:
                 sentinel = before.missing if before.missing == sentinel else None
                 unit, kind = before.unit or unit, before.kind
-            inputs[name] = Input(name, kind, unit, sentinel)
-    return Plan(tuple(names), tuple(features), dict(indicators), tuple(inputs.values()))
+            inputs[name] = GraphInput(name, kind, unit, sentinel)
+    return GraphPlan(tuple(names), tuple(features), dict(indicators), tuple(inputs.values()))
 
 
 def _expression(name: str, info: Mapping[str, Any]) -> Expression | None:
@@ -177,7 +177,7 @@ def _expression(name: str, info: Mapping[str, Any]) -> Expression | None:
         return None
 
 
-def add_features(graph: Graph, plan: Plan, table: Value) -> Features:
+def add_features(graph: Graph, plan: GraphPlan, table: Value) -> Features:
     """Compute the features from the inputs (N, R) as the conversion does."""
     if all(f.is_input for f in plan.features) and len(plan.inputs) == len(plan.features):
         sentinels = [np.inf if f.missing is None else f.missing for f in plan.features]
@@ -209,7 +209,7 @@ def _masked(graph: Graph, x: Value, sentinels: Sequence[float]) -> Value:
     return graph.where(graph.binary("Equal", x, sentinels), np.nan, x)
 
 
-def _column(graph: Graph, feature: Feature, given: Mapping[str, Value]) -> Value:
+def _column(graph: Graph, feature: GraphFeature, given: Mapping[str, Value]) -> Value:
     sentinel = [np.inf if feature.missing is None else feature.missing]
     operands = {
         name: _masked(graph, given[name], sentinel) for name in feature.reads if name in given
@@ -220,7 +220,7 @@ def _column(graph: Graph, feature: Feature, given: Mapping[str, Value]) -> Value
     return column if feature.is_input else _masked(graph, column, sentinel)
 
 
-def _with_indicators(graph: Graph, plan: Plan, values: Value, known: Value) -> Features:
+def _with_indicators(graph: Graph, plan: GraphPlan, values: Value, known: Value) -> Features:
     """The columns of the features and, at their places, those of the indicators."""
     at = {feature.name: row for row, feature in enumerate(plan.features)}
     place = np.zeros((len(at), len(plan.names)))
@@ -269,7 +269,7 @@ def add_outputs(
 
 
 def gnn_config(
-    name: str, plan: Plan, classes: Sequence[str], metadata: Mapping[str, Any]
+    name: str, plan: GraphPlan, classes: Sequence[str], metadata: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The metadata that Athena reads, in the layout of salt's export."""
     variables = [{"name": one.name, "offset": 0.0, "scale": 1.0} for one in plan.inputs]
@@ -291,7 +291,9 @@ def _athena_names(name: str, classes: Sequence[str]) -> list[str]:
     return [f"{name}_p{c}" for c in classes]
 
 
-def preprocess(plan: Plan, impute: Mapping[str, float], classes: Sequence[str]) -> dict[str, Any]:
+def preprocess(
+    plan: GraphPlan, impute: Mapping[str, float], classes: Sequence[str]
+) -> dict[str, Any]:
     """``preprocess.json`` of weaver, which leaves the numbers as they are.
 
     ``impute`` is what stands for a missing value of a feature without a sentinel.

@@ -214,7 +214,7 @@ _ROWS = 512  # events that onnxruntime is given at a time
 _IR_VERSIONS = ((20, 9), (15, 8))  # of the file format, by the least opset that needs it
 
 
-def require(package: str) -> Any:
+def require_package(package: str) -> Any:
     """Import a package of the extra ``onnx``.
 
     Raises:
@@ -238,7 +238,7 @@ def onnx_model(
     The model carries the texts of ``metadata``; ``batch`` is a fixed number of events, by default
     any.
     """
-    onnx = require("onnx")
+    onnx = require_package("onnx")
     helper = onnx.helper
     rows = BATCH if batch is None else batch
 
@@ -276,7 +276,7 @@ def evaluate(
 
     ``one_by_one`` passes single events, to a model that takes no more.
     """
-    runtime = require("onnxruntime")
+    runtime = require_package("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .model import Generator, write_generated
 from .training import Examples, open_generator, read_examples, train_generator
-from .validation import compare_showers, held_out, validate
+from .validation import compare_showers, held_out, validate_generator
 
 __all__ = [
     "Examples",
@@ -14,6 +14,6 @@ __all__ = [
     "open_generator",
     "read_examples",
     "train_generator",
-    "validate",
+    "validate_generator",
     "write_generated",
 ]

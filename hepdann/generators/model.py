@@ -40,7 +40,7 @@ _WRITING_AT_ONCE = 10_000  # events in memory
 Drawn = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]
 
 
-def settings_of(given: Mapping[str, Any], *, pictures: bool) -> GeneratorSettings:
+def generator_settings(given: Mapping[str, Any], *, pictures: bool) -> GeneratorSettings:
     """Settings that are given, and the defaults of showers or pictures.
 
     Raises:

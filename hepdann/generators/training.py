@@ -33,7 +33,7 @@ from ..store.model_file import GeneratorRecord, GeneratorSettings, read_record, 
 from ..store.paths import GeneratorPaths, locked, new_folder
 from ..store.reading import write_json
 from ..tensors import SPLITS, Tensors, open_tensors
-from .model import Generator, condition_of, networks_of, settings_of
+from .model import Generator, condition_of, generator_settings, networks_of
 
 _CALIBRATED = 50_000  # training events that the response is calibrated with
 _EVERY = 250  # steps between checkpoints and rows of the history
@@ -273,7 +273,9 @@ def train_generator(
         if tensors is None:
             raise ConfigError("no tensor file is given", where="generate")
         file = open_tensors(tensors)
-        chosen = settings_of(settings or {}, pictures=bool(file.views) and file.views[0].pictures)
+        chosen = generator_settings(
+            settings or {}, pictures=bool(file.views) and file.views[0].pictures
+        )
         content: dict[str, Any] = {
             "format_version": 1, "tensors": str(file.path), "content": file.content_id(),
             "settings": chosen.model_dump(mode="json"),

@@ -109,7 +109,7 @@ def held_out(generator: Generator, tensors: Tensors | str | Path) -> Examples:
     return examples.part("validation", "test")
 
 
-def validate(
+def validate_generator(
     generator: Generator, folder: str | Path, tensors: Tensors | str | Path | None = None
 ) -> Validation:
     """Draw what events that it was not trained on ask for, compare, write ``validation.json``.

@@ -16,7 +16,7 @@ from ..errors import RunError
 from ..networks.shape import ObjectShape, ViewShape
 from ..registry import PARAMETRISED, calibration_of, method_of
 from ..tensors import Collection, Objects, Tensors, fold_of
-from ..tensors.arrays import column_names, columns, numbers
+from ..tensors.arrays import columns, numbers, table_columns
 from .steps import Branch, Combination, FoldMean, Inputs, Mixture, Part, Scores, Step
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ class InputColumns:
         Raises:
             RunError: a feature is absent, or a column does not hold one number an event.
         """
-        names = column_names(events)
+        names = table_columns(events)
         if names is None:
             table = numbers(events, "the events", RunError)
             if table.ndim != 2 or table.shape[1] != len(self.features):

@@ -35,8 +35,8 @@ from .figures.panels import Scale, common_scale
 from .figures.profiles import efficiency
 from .figures.roc import roc
 from .figures.stacks import data_mc, scores
-from .jobs import Job, file_name
-from .quantities import DOMAINS, Quantities, require
+from .jobs import FigureJob, file_name
+from .quantities import DOMAINS, Quantities, require_known
 
 Floats = NDArray[np.float64]
 
@@ -71,14 +71,14 @@ class ScoreByClass:
     thresholds: dict[str, float]
 
 
-def configured_jobs(run: Quantities, figures: Sequence[FigureConfig]) -> list[Job]:
+def configured_jobs(run: Quantities, figures: Sequence[FigureConfig]) -> list[FigureJob]:
     """The figures of a list, each as often as it has methods or domains.
 
     Raises:
         ConfigError: one names a class, a method or a domain that the run does not have. When its
             numbers are computed: an expression that does not parse, or a column that is not there.
     """
-    kinds: dict[type, Callable[..., Iterator[Job]]] = {
+    kinds: dict[type, Callable[..., Iterator[FigureJob]]] = {
         DataMCFigure: _data_mc,
         ScoresFigure: _scores,
         RocFigure: _rocs,
@@ -113,7 +113,7 @@ def _values(run: Quantities, domain: Domain, text: str, aligned: str | None = No
     return run.columns.values(domain, text, aligned)
 
 
-def data_mc_jobs(run: Quantities) -> Iterator[Job]:
+def data_mc_jobs(run: Quantities) -> Iterator[FigureJob]:
     """Features and scores of the target over the stack of MC."""
     for feature in run.scores.features:
         for aligned in (None, *run.scores.aligned):
@@ -136,12 +136,12 @@ def data_mc_jobs(run: Quantities) -> Iterator[Job]:
         for index, name, suffix in run.signals:
             numbers = partial(run.score, method, index, by="process")
             stem, drawn = file_name("data_mc_score", method, suffix), partial(draw, method, index)
-            yield Job("data_mc", stem, numbers, partial(drawn, name), run.is_simulation)
+            yield FigureJob("data_mc", stem, numbers, partial(drawn, name), run.is_simulation)
 
 
 def _data_mc(
     run: Quantities, figure: DataMCFigure, unmapped: str = "", *, before: bool = True
-) -> Iterator[Job]:
+) -> Iterator[FigureJob]:
     def draw(numbers: Stages) -> Axes:
         label, unit = _axis(run, figure)
         stages = [figure.weight and "reweighted"]
@@ -165,16 +165,18 @@ def _data_mc(
 
     stage = ("after", figure.alignment) if figure.alignment else ()
     name = _stem(figure, 1, "data_mc", figure.variable, *stage)
-    yield Job("data_mc", name, partial(compare, run, figure, before), draw, run.is_simulation)
+    yield FigureJob(
+        "data_mc", name, partial(compare_stages, run, figure, before), draw, run.is_simulation
+    )
 
 
-def compare(run: Quantities, figure: DataMCFigure, before: bool) -> Stages:
+def compare_stages(run: Quantities, figure: DataMCFigure, before: bool) -> Stages:
     """Data and MC in the variable of a figure, and on demand ``before`` its map and weight.
 
     Cuts act on the events before map and weight, which therefore change none of them, nor the bins.
     """
     if figure.alignment is not None:
-        require("alignment", [figure.alignment], run.scores.aligned)
+        require_known("alignment", [figure.alignment], run.scores.aligned)
     rows = {d: run.rows(d, figure.cut, figure.split) for d in DOMAINS}
     mc, target = (_values(run, d, figure.variable)[rows[d]] for d in DOMAINS)
     unmapped = target
@@ -209,7 +211,7 @@ def compare(run: Quantities, figure: DataMCFigure, before: bool) -> Stages:
     return Stages(numbers(used, target), earlier, outside, sentinels)
 
 
-def score_jobs(run: Quantities) -> Iterator[Job]:
+def score_jobs(run: Quantities) -> Iterator[FigureJob]:
     """The score of each MC class and of the target."""
 
     def draw(method: str, index: int, name: str, numbers: DataMC) -> Axes:
@@ -220,7 +222,7 @@ def score_jobs(run: Quantities) -> Iterator[Job]:
         for index, name, suffix in run.signals:
             numbers = partial(run.score, method, index, by="class", scale=True)
             stem, drawn = file_name("scores", method, suffix), partial(draw, method, index, name)
-            yield Job("scores", stem, numbers, drawn, run.is_simulation)
+            yield FigureJob("scores", stem, numbers, drawn, run.is_simulation)
 
 
 def _draw_scores(
@@ -233,7 +235,7 @@ def _draw_scores(
     )  # fmt: skip
 
 
-def _scores(run: Quantities, figure: ScoresFigure) -> Iterator[Job]:
+def _scores(run: Quantities, figure: ScoresFigure) -> Iterator[FigureJob]:
     signal = run.signal(figure.signal)
     methods = run.methods(figure.methods or run.candidates, "target")
 
@@ -261,17 +263,17 @@ def _scores(run: Quantities, figure: ScoresFigure) -> Iterator[Job]:
     for method in methods:
         stem = _stem(figure, len(methods), "scores", method, suffix)
         drawn = partial(draw, method)
-        yield Job("scores", stem, partial(numbers, method), drawn, run.is_simulation)
+        yield FigureJob("scores", stem, partial(numbers, method), drawn, run.is_simulation)
 
 
-def roc_jobs(run: Quantities) -> Iterator[Job]:
+def roc_jobs(run: Quantities) -> Iterator[FigureJob]:
     """Background rejection against signal efficiency."""
     for index, _, suffix in run.signals:
         figure = RocFigure.model_construct(kind="roc", signal=run.scores.classes[index])
         yield from _rocs(run, figure, suffix)
 
 
-def _rocs(run: Quantities, figure: RocFigure, suffix: str = "") -> Iterator[Job]:
+def _rocs(run: Quantities, figure: RocFigure, suffix: str = "") -> Iterator[FigureJob]:
     signal, domains = run.signal(figure.signal), _domains(run, figure.domain)
     run.methods(figure.methods, "target")  # refuses unknown ones now
 
@@ -302,10 +304,10 @@ def _rocs(run: Quantities, figure: RocFigure, suffix: str = "") -> Iterator[Job]
 
     for domain, title in domains.items():
         stem = _stem(figure, len(domains), "roc", domain, suffix)
-        yield Job("roc", stem, partial(numbers, domain), partial(draw, title))
+        yield FigureJob("roc", stem, partial(numbers, domain), partial(draw, title))
 
 
-def efficiency_jobs(run: Quantities) -> Iterator[Job]:
+def efficiency_jobs(run: Quantities) -> Iterator[FigureJob]:
     """Signal efficiency and mistag rate of each method against each feature, on MC."""
     for feature in run.scores.features if len(run.scores.classes) == 2 else ():
         for shows in _SHOWN:
@@ -315,7 +317,7 @@ def efficiency_jobs(run: Quantities) -> Iterator[Job]:
             )
 
 
-def _efficiency(run: Quantities, figure: EfficiencyFigure) -> Iterator[Job]:
+def _efficiency(run: Quantities, figure: EfficiencyFigure) -> Iterator[FigureJob]:
     _domains(run, figure.domain)
     run.methods(figure.methods, figure.domain)
 
@@ -343,7 +345,7 @@ def _efficiency(run: Quantities, figure: EfficiencyFigure) -> Iterator[Job]:
 
     suffix = "" if figure.domain == "mc" else "target"
     stem = _stem(figure, 1, figure.shows, figure.variable, suffix)
-    yield Job("efficiency", stem, partial(_profiles, run, figure), draw)
+    yield FigureJob("efficiency", stem, partial(_profiles, run, figure), draw)
 
 
 def _profiles(run: Quantities, figure: EfficiencyFigure) -> dict[str, Profile] | None:
@@ -381,14 +383,14 @@ def _profiles(run: Quantities, figure: EfficiencyFigure) -> dict[str, Profile] |
     return {name: profile for name, profile in profiles.items() if profile is not None} or None
 
 
-def confusion_jobs(run: Quantities) -> Iterator[Job]:
+def confusion_jobs(run: Quantities) -> Iterator[FigureJob]:
     """Which class is taken for which."""
     for domain in run.labelled:
         figure = ConfusionFigure.model_construct(kind="confusion", domain=domain)
         yield from _confusion(run, figure, f"confusion_{domain}")
 
 
-def _confusion(run: Quantities, figure: ConfusionFigure, stem: str = "") -> Iterator[Job]:
+def _confusion(run: Quantities, figure: ConfusionFigure, stem: str = "") -> Iterator[FigureJob]:
     (where,) = _domains(run, figure.domain).values()
     methods = run.methods(figure.methods, figure.domain)
     default = stem or f"confusion_{figure.normalise}_{figure.domain}"
@@ -396,7 +398,7 @@ def _confusion(run: Quantities, figure: ConfusionFigure, stem: str = "") -> Iter
         title = _title(figure, f"{method_title(method)}, {where}")
         draw = partial(confusion, names=run.class_names, normalise=figure.normalise, title=title)
         numbers = partial(confusion_of, run, figure.domain, method)
-        yield Job("confusion", _stem(figure, len(methods), default, method), numbers, draw)
+        yield FigureJob("confusion", _stem(figure, len(methods), default, method), numbers, draw)
 
 
 def confusion_of(run: Quantities, domain: Domain, method: str) -> Confusion:

@@ -24,7 +24,7 @@ _LONGEST = 90  # letters of a name; there is room for the number of a namesake
 
 
 @dataclass(frozen=True)
-class Job:
+class FigureJob:
     """One figure to draw.
 
     Attributes:
@@ -71,7 +71,7 @@ def as_figure(
     return OwnFigure(numbers, thing)
 
 
-def jobs_of(run: Quantities) -> Iterator[Job]:
+def jobs_of(run: Quantities) -> Iterator[FigureJob]:
     """Every figure of a run; of those of users nothing is imported before they are drawn."""
 
     def numbers(kind: str) -> Any:
@@ -87,7 +87,9 @@ def jobs_of(run: Quantities) -> Iterator[Job]:
         if kind in FIGURES.own:
             yield from FIGURES[kind](run)
         else:
-            yield Job(kind, kind, partial(numbers, kind), partial(draw, kind), run.is_simulation)
+            yield FigureJob(
+                kind, kind, partial(numbers, kind), partial(draw, kind), run.is_simulation
+            )
 
 
 def register(name: str, *, numbers: Callable[[RunScores], Any]) -> Callable[[_Function], _Function]:
@@ -111,7 +113,7 @@ def register(name: str, *, numbers: Callable[[RunScores], Any]) -> Callable[[_Fu
     return FIGURES.decorator(name, numbers=numbers)
 
 
-def distinct(jobs: Sequence[Job]) -> list[Job]:
+def distinct(jobs: Sequence[FigureJob]) -> list[FigureJob]:
     """The jobs with file names of their own."""
     names = distinct_names([job.name for job in jobs])
     return [replace(job, name=name) for job, name in zip(jobs, names, strict=True)]

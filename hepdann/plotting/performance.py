@@ -24,20 +24,20 @@ from .figures.matrices import correlation
 from .figures.planes import latent
 from .figures.profiles import calibration, importance
 from .figures.sweeps import loss
-from .jobs import Job, file_name
+from .jobs import FigureJob, file_name
 from .quantities import Quantities
 
 _ROWS = 4000  # events that are shuffled
 
 
-def loss_jobs(run: Quantities) -> Iterator[Job]:
+def loss_jobs(run: Quantities) -> Iterator[FigureJob]:
     """The losses, if the run has a history."""
     path = RunPaths(run.folder).history
     if path.exists():  # the domain error is that of MC and target
-        yield Job("loss", "loss", lambda: learning_curves(path), loss, run.is_simulation)
+        yield FigureJob("loss", "loss", lambda: learning_curves(path), loss, run.is_simulation)
 
 
-def calibration_jobs(run: Quantities) -> Iterator[Job]:
+def calibration_jobs(run: Quantities) -> Iterator[FigureJob]:
     """Share of signal against score."""
 
     def numbers(domain: Domain, index: int) -> dict[str, Calibration]:
@@ -53,10 +53,10 @@ def calibration_jobs(run: Quantities) -> Iterator[Job]:
         for index, name, suffix in run.signals:
             stem, draw = file_name("calibration", domain, suffix), partial(calibration, title=where)
             given = partial(numbers, domain, index)
-            yield Job("calibration", stem, given, partial(draw, signal=name))
+            yield FigureJob("calibration", stem, given, partial(draw, signal=name))
 
 
-def correlation_jobs(run: Quantities) -> Iterator[Job]:
+def correlation_jobs(run: Quantities) -> Iterator[FigureJob]:
     """Linear correlations of the features, and how they differ."""
     features = run.scores.features
     names = [run.tick_title(feature) for feature in features]
@@ -79,10 +79,12 @@ def correlation_jobs(run: Quantities) -> Iterator[Job]:
     for which, title in titles.items():
         drawn = partial(draw, title, which == "difference")
         simulation = which == "mc" or run.is_simulation
-        yield Job("correlation", f"correlation_{which}", partial(numbers, which), drawn, simulation)
+        yield FigureJob(
+            "correlation", f"correlation_{which}", partial(numbers, which), drawn, simulation
+        )
 
 
-def importance_jobs(run: Quantities) -> Iterator[Job]:
+def importance_jobs(run: Quantities) -> Iterator[FigureJob]:
     """What each feature carries, of a run that has its networks."""
     if not RunPaths(run.folder).model.exists():
         return
@@ -95,7 +97,7 @@ def importance_jobs(run: Quantities) -> Iterator[Job]:
     for method in run.methods(None, "mc"):
         numbers, drawn = partial(_importance, run, method), partial(draw, method)
         stem = file_name("importance", method)
-        yield Job("importance", stem, numbers, drawn, run.is_simulation)
+        yield FigureJob("importance", stem, numbers, drawn, run.is_simulation)
 
 
 def _importance(run: Quantities, method: str) -> dict[str, list[Importance]]:
@@ -116,7 +118,7 @@ def _importance(run: Quantities, method: str) -> dict[str, list[Importance]]:
     return {"classes": classes, "domains": evaluation.domain_importance(*events, names)}
 
 
-def latent_jobs(run: Quantities) -> Iterator[Job]:
+def latent_jobs(run: Quantities) -> Iterator[FigureJob]:
     """The feature layer of source-only beside that of each method that adapts."""
     before = "source-only"
     if before not in run.scores.methods:
@@ -132,10 +134,10 @@ def latent_jobs(run: Quantities) -> Iterator[Job]:
     for method in (m for m in run.methods(None, "mc") if m != before):
         for kind in EMBEDDINGS:
             stem = file_name("latent", kind, method)
-            yield Job("latent", stem, partial(numbers, method, kind), draw, run.is_simulation)
+            yield FigureJob("latent", stem, partial(numbers, method, kind), draw, run.is_simulation)
 
 
-def nuisance_jobs(run: Quantities) -> Iterator[Job]:
+def nuisance_jobs(run: Quantities) -> Iterator[FigureJob]:
     """The figures of each nuisance; none of a run without."""
     if not run.config.train.nuisance:
         return
@@ -154,7 +156,7 @@ def nuisance_jobs(run: Quantities) -> Iterator[Job]:
                       partial(mean_score, label=label)),
         }  # fmt: skip
         for which, (numbers, draw) in figures.items():
-            yield Job("nuisance", file_name("nuisance", one.name, which), numbers, draw)
+            yield FigureJob("nuisance", file_name("nuisance", one.name, which), numbers, draw)
 
 
 def divergence(numbers: Mapping[str, Sequence[Mapping[str, Any]]], name: str) -> Axes:

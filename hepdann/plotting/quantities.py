@@ -117,7 +117,7 @@ class RunNames:
             ConfigError: no such class.
         """
         classes = self.scores.classes
-        require("class", [name] if name else [], classes)
+        require_known("class", [name] if name else [], classes)
         return classes.index(name) if name else len(classes) - 1
 
     @property
@@ -142,7 +142,7 @@ class RunNames:
         Raises:
             ConfigError: a method that the run does not have.
         """
-        require("method", names or (), self.scores.methods)
+        require_known("method", names or (), self.scores.methods)
         if names is not None:
             return names
         if domain == "target":
@@ -276,7 +276,7 @@ class Quantities(RunNames):
         return {}
 
 
-def require(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+def require_known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
     """Refuse classes, methods or alignments that the run does not have.
 
     Raises:

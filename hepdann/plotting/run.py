@@ -42,7 +42,7 @@ from .axes.label import Album, label_as
 from .axes.styles import method_title, style
 from .configured import configured_jobs
 from .figures.roc import HasFolder, roc
-from .jobs import Job, OwnFigure, distinct, file_name, jobs_of
+from .jobs import FigureJob, OwnFigure, distinct, file_name, jobs_of
 from .quantities import Quantities
 
 DEFAULT_KINDS = (
@@ -101,7 +101,7 @@ def plot_run(
 def pictures(
     run: Quantities,
     config: PlotConfig,
-    jobs: Sequence[Job],
+    jobs: Sequence[FigureJob],
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = 1,
 ) -> dict[str, bytes]:
@@ -173,7 +173,7 @@ def _code() -> bytes:
 
 def _draw_run(
     run: Quantities,
-    jobs: Sequence[Job],
+    jobs: Sequence[FigureJob],
     config: PlotConfig,
     target: Path,
     progress: Callable[[int, int], None] | None,
@@ -188,11 +188,13 @@ def _draw_run(
     )  # fmt: skip
 
 
-def _opened(folder: Path, scale_mc: bool, config: PlotConfig, only: Sequence[str]) -> list[Job]:
+def _opened(
+    folder: Path, scale_mc: bool, config: PlotConfig, only: Sequence[str]
+) -> list[FigureJob]:
     return wanted_jobs(Quantities.open(folder, scale_mc=scale_mc), config, only)
 
 
-def wanted_jobs(run: Quantities, config: PlotConfig, only: Sequence[str] | None) -> list[Job]:
+def wanted_jobs(run: Quantities, config: PlotConfig, only: Sequence[str] | None) -> list[FigureJob]:
     """The figures to draw: those named, those configured, or those that are always drawn.
 
     Raises:
@@ -207,7 +209,9 @@ def wanted_jobs(run: Quantities, config: PlotConfig, only: Sequence[str] | None)
     return chosen([*configured, *standard], only, tuple(FIGURES), DEFAULT_KINDS)
 
 
-def configured_and_standard(run: Quantities, config: PlotConfig) -> tuple[list[Job], list[Job]]:
+def configured_and_standard(
+    run: Quantities, config: PlotConfig
+) -> tuple[list[FigureJob], list[FigureJob]]:
     """What the configuration lists, which stands in for its namesakes, and what every run has."""
     listed = [figure for figure in config.figures or [] if not isinstance(figure, str)]
     configured = distinct(configured_jobs(run, listed))
@@ -228,14 +232,14 @@ def figure_names(folder: str | Path) -> dict[str, str]:
 
 
 def draw_all(
-    jobs: Sequence[Job],
+    jobs: Sequence[FigureJob],
     config: PlotConfig,
     target: Path,
     *,
     progress: Callable[[int, int], None] | None = None,
     mark: str | None = None,
     workers: int = 1,
-    again: Callable[[], list[Job]] = list,
+    again: Callable[[], list[FigureJob]] = list,
 ) -> list[Path]:
     """Draw figures; when all are drawn, each file replaces its predecessor whole.
 
@@ -269,7 +273,9 @@ def draw_all(
     return [path for path in moved if path.suffix != _NUMBERS]
 
 
-_OPENED: dict[Path, dict[str, Job]] = {}  # jobs by name, in this process, of a folder to draw in
+_OPENED: dict[
+    Path, dict[str, FigureJob]
+] = {}  # jobs by name, in this process, of a folder to draw in
 
 
 @dataclass(frozen=True)
@@ -279,7 +285,7 @@ class _Page:
     folder: Path
     config: PlotConfig
     mark: str | None
-    again: Callable[[], list[Job]]
+    again: Callable[[], list[FigureJob]]
     registered: Mapping[str, OwnFigure]
 
     def draw(self, name: str, _: Link) -> list[Path]:
@@ -307,13 +313,13 @@ class _Page:
 
 
 def chosen(
-    jobs: list[Job],
+    jobs: list[FigureJob],
     only: Sequence[str] | None,
     kinds: Sequence[str],
     default: Sequence[str],
     *,
     where: str = "--only",
-) -> list[Job]:
+) -> list[FigureJob]:
     """The figures that ``--only`` names, by kind or by name; by default those of the default kinds.
 
     Raises:

@@ -15,7 +15,7 @@ from ..store.paths import RunPaths
 from .axes.styles import readable
 from .figures.roc import roc
 from .figures.sweeps import loss, sweep
-from .jobs import Job, distinct, file_name
+from .jobs import FigureJob, distinct, file_name
 from .quantities import config_of
 from .run import chosen, draw_all
 
@@ -52,7 +52,7 @@ def plot_scan(
     return draw_all(chosen(jobs, only, SCAN_KINDS, SCAN_KINDS), look, target, progress=progress)
 
 
-def _against_t(scan: ScanCurves) -> Iterator[Job]:
+def _against_t(scan: ScanCurves) -> Iterator[FigureJob]:
     def draw(shift: str, kind: str, curves: dict[str, Sweep]) -> Axes:
         level = None
         if kind == "accuracy":
@@ -83,11 +83,11 @@ def _job(
     numbers: Callable[[], dict[str, Any]],
     draw: Callable[..., Axes],
     simulation: bool = True,
-) -> Job:
-    return Job(kind, file_name(*name), lambda: numbers() or None, draw, simulation)
+) -> FigureJob:
+    return FigureJob(kind, file_name(*name), lambda: numbers() or None, draw, simulation)
 
 
-def _at_targets(scan: ScanCurves) -> Iterator[Job]:
+def _at_targets(scan: ScanCurves) -> Iterator[FigureJob]:
     for place in scan.targets:
         shift, t = place
         suffix = "data" if shift is None else f"{shift}-t{t:g}"

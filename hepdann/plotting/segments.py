@@ -22,7 +22,7 @@ from .configured import confusion_of
 from .figures.matrices import Normalise, confusion
 from .figures.profiles import efficiency
 from .figures.stacks import data_mc
-from .jobs import Job, file_name
+from .jobs import FigureJob, file_name
 from .quantities import Quantities
 
 Floats = NDArray[np.floating]
@@ -33,7 +33,7 @@ _PLANES = ("planecode", "planecodes")
 _BINS = 8
 
 
-def segment_jobs(run: Quantities) -> Iterator[Job]:
+def segment_jobs(run: Quantities) -> Iterator[FigureJob]:
     """The figures of a run whose classes are places; none of a run on features."""
     if not run.scores.spectators and not run.scores.decisions:
         return
@@ -48,17 +48,19 @@ def segment_jobs(run: Quantities) -> Iterator[Job]:
             for panel in _PANELS:
                 stem = file_name("confusion", panel, domain, method)
                 numbers = partial(confusion_of, run, domain, method)
-                yield Job("segments", stem, numbers, partial(matrix, normalise=panel))
+                yield FigureJob("segments", stem, numbers, partial(matrix, normalise=panel))
         for what in _SHARES:
             draw = partial(efficiency, name="Segment", what=what.capitalize(), title=where)
-            yield Job("segments", f"{what}_{domain}", partial(_profiles, run, domain, what), draw)
+            yield FigureJob(
+                "segments", f"{what}_{domain}", partial(_profiles, run, domain, what), draw
+            )
     for method in (*run.scores.decisions, *run.candidates):
         draw = partial(
             data_mc, name="Reconstructed segment", data_name=run.target_name,
             colours=run.class_colours, title=method_title(method),
         )  # fmt: skip
         stem, given = file_name("data_mc_segment", method), partial(_reconstructed, run, method)
-        yield Job("segments", stem, given, draw, run.is_simulation)
+        yield FigureJob("segments", stem, given, draw, run.is_simulation)
     on_mc = partial(efficiency, title="MC, test split")
     plane = next((name for name in _PLANES if name in run.scores.spectators), None)
     if plane is not None and len(run.scores.classes) == len(SEGMENT_PLANES):
@@ -66,10 +68,10 @@ def segment_jobs(run: Quantities) -> Iterator[Job]:
             on_mc, name="Reconstructed segment - true plane", unit="planes",
             what="Share of events", log=True,
         )  # fmt: skip
-        yield Job("segments", "residual_planes", partial(_residuals, run, plane), draw)
+        yield FigureJob("segments", "residual_planes", partial(_residuals, run, plane), draw)
     if "W" in run.scores.spectators:
         draw = partial(on_mc, name="$W$", unit="GeV", what="Accuracy")
-        yield Job("segments", "accuracy_W", partial(_accuracies, run), draw)
+        yield FigureJob("segments", "accuracy_W", partial(_accuracies, run), draw)
 
 
 def _methods(run: Quantities, domain: Domain) -> tuple[str, ...]:
@@ -157,7 +159,7 @@ class Misclassified:
     events: int
 
 
-def misclassified_jobs(run: Quantities) -> Iterator[Job]:
+def misclassified_jobs(run: Quantities) -> Iterator[FigureJob]:
     """The pictures that each method gets wrong; none of a run on features or on hits."""
     if not all(name.startswith(_FIGURES) for name in run.scores.features or [""]):
         return
@@ -168,7 +170,7 @@ def misclassified_jobs(run: Quantities) -> Iterator[Job]:
             numbers = partial(_wrong, run, domain, method)
             draw = partial(misclassified, names=run.class_names, title=title)
             simulation = domain == "mc" or run.is_simulation
-            yield Job("misclassified", stem, numbers, draw, simulation)
+            yield FigureJob("misclassified", stem, numbers, draw, simulation)
 
 
 def _wrong(run: Quantities, domain: Domain, method: str) -> Misclassified | None:

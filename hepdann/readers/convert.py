@@ -21,11 +21,11 @@ from .conversion_record import Like
 from .conversion_record import like as take_over
 from .pictures.convert import convert_pictures, picture_ref, pictures_of
 from .pipeline.blocks import BlockReader
-from .pipeline.companions import TruthFile
+from .pipeline.companions import TruthReader
 from .pipeline.entry_ranges import Reader, UnitReader, choose_reader, unit_reader
 from .pipeline.events import column_names
-from .pipeline.range_task import Counted, Done, Tally, Work
-from .pipeline.streams import ShardStream, Stream, default_threads, new_file
+from .pipeline.range_task import Done, RangeCounts, Tally, Work
+from .pipeline.streams import JobStream, ShardStream, default_threads, new_file
 from .pipeline.summary import ConversionSummary
 from .planning.decision import decide
 from .planning.input_samples import Skips, divide_by_counters, gather
@@ -219,7 +219,7 @@ def convert_files(
         mark_duplicates(plan.samples, config.convert, read, skips)
     truths = None
     if truth is not None:
-        truths = TruthFile(truth, inputs, plan.label, config.convert.block_size, read)
+        truths = TruthReader(truth, inputs, plan.label, config.convert.block_size, read)
     on_workers: Reader = "auto" if callable(reader) else reader
     conversion = _TableConversion(plan, truths, skips, progress, model, on_workers)
     return conversion.run(output, unit_reader(reader, plan.images), threads or default_threads())
@@ -241,7 +241,7 @@ class _TableConversion:
     def __init__(
         self,
         plan: Plan,
-        truth: TruthFile | None,
+        truth: TruthReader | None,
         skips: Skips,
         progress: Callable[[int, int], None] | None,
         like: Like | None,
@@ -303,9 +303,9 @@ class _TableConversion:
         samples = self.plan.samples
         files = [(sample, file) for sample in samples for file in self.skips.left(sample.source)]
         with ExitStack() as stack:
-            stream: Stream[Done] | ShardStream
+            stream: JobStream[Done] | ShardStream
             if (cluster := current()) is None:
-                stream = stack.enter_context(Stream(work.jobs(files), threads))
+                stream = stack.enter_context(JobStream(work.jobs(files), threads))
             else:
                 folder = stack.enter_context(drawing_folder(writer.path.absolute().parent))
                 shards = ShardStream(self.plan, files, self.reader, cluster, folder)
@@ -321,11 +321,11 @@ class _TableConversion:
         sample: SamplePlan,
         file: FileScan,
         work: Work,
-        stream: Stream[Done] | ShardStream,
+        stream: JobStream[Done] | ShardStream,
         number: int,
     ) -> None:
         """All events of a file, or none where it is bad and may be skipped."""
-        mark, counted, good = writer.mark(), Counted(self.plan, sample.source.domain), False
+        mark, counted, good = writer.mark(), RangeCounts(self.plan, sample.source.domain), False
         with self.skips.using(sample.source, file):
             described = None
             if file.path not in self.inputs:

@@ -21,7 +21,7 @@ from .pictures.convert import COLOUR, GREY, VIEW, image_blocks, picture_ids
 from .pictures.files import open_pictures
 from .pipeline.entry_ranges import Unit, choose_reader, unit_reader
 from .pipeline.events import column_names, make_events
-from .pipeline.streams import Stream
+from .pipeline.streams import JobStream
 from .planning.columns import looks_like
 from .planning.decision import decide, plan_images
 from .planning.input_samples import Input, Skips, gather
@@ -186,7 +186,7 @@ class RowReader:
                 yield 0, partial(whole, unit)
 
         done = 0
-        with Stream(jobs(), threads) as stream:
+        with JobStream(jobs(), threads) as stream:
             for unit, result in stream.take(0):
                 if unit.start != done:
                     raise ReadError(f"entry {done} was not read", where=self.file.path)

@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..lazy import getter
-from .tables import COLUMNS, Cell, Column, Row, methods_table, named_runs, shown, to_csv, to_latex
+from .tables import (
+    COLUMNS,
+    Cell,
+    Column,
+    MethodRow,
+    methods_table,
+    named_runs,
+    shown,
+    to_csv,
+    to_latex,
+)
 
 if TYPE_CHECKING:
     from .page import report
 
 __all__ = [
-    "COLUMNS", "Cell", "Column", "Row", "methods_table", "named_runs", "report", "shown",
+    "COLUMNS", "Cell", "Column", "MethodRow", "methods_table", "named_runs", "report", "shown",
     "to_csv", "to_latex",
 ]  # fmt: skip
 

@@ -17,7 +17,7 @@ from ..config import Config, PlotConfig, override
 from ..evaluation.curves import run_roc
 from ..plotting.axes.styles import banded, method_look, method_title, plain
 from ..plotting.generated import plot_generated
-from ..plotting.jobs import Job, file_name
+from ..plotting.jobs import FigureJob, file_name
 from ..plotting.quantities import Quantities
 from ..plotting.run import DEFAULT_KINDS, configured_and_standard, mark_of, pictures, stored_picture
 from ..runs import Run
@@ -133,7 +133,7 @@ def _belongs(name: str, kind: str, recommended: str) -> bool:
     return kind != "data_mc" or after is None or after[1] == recommended
 
 
-def _few(jobs: list[Job]) -> list[Job]:
+def _few(jobs: list[FigureJob]) -> list[FigureJob]:
     features = [
         j.name for j in jobs if j.kind == "data_mc" and not j.name.startswith("data_mc_score_")
     ]

@@ -32,7 +32,7 @@ from ..store.paths import GeneratorPaths, RunPaths
 from ..store.scores_reader import Domain, RunScores, open_scores
 from ..tensors import SPLITS, open_tensors
 from .figures import charts_of, figures_of, generated_figures
-from .tables import Row, methods_table, named_runs, shown, target_name
+from .tables import MethodRow, methods_table, named_runs, shown, target_name
 
 _MOST_CLASSES = 4  # of more, working points would fill the page
 
@@ -217,7 +217,7 @@ def _cuts(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield str(sample.get("name")), str(sample["cut"])
 
 
-def _render(title: str, sections: list[dict[str, Any]], rows: list[Row]) -> str:
+def _render(title: str, sections: list[dict[str, Any]], rows: list[MethodRow]) -> str:
     import jinja2
 
     script, style, page = (

@@ -116,7 +116,7 @@ COLUMNS = (*OF_METHODS, *OF_GENERATORS)
 
 
 @dataclass(frozen=True)
-class Row:
+class MethodRow:
     """A method of a run.
 
     Attributes:
@@ -138,7 +138,7 @@ class Row:
     cells: tuple[Cell, ...]
 
 
-def methods_table(opened: Mapping[str, Run | GeneratorFolder]) -> list[Row]:
+def methods_table(opened: Mapping[str, Run | GeneratorFolder]) -> list[MethodRow]:
     """A row for each method of each run, and for each generator, by name."""
     rows = []
     for name, one in opened.items():
@@ -149,7 +149,7 @@ def methods_table(opened: Mapping[str, Run | GeneratorFolder]) -> list[Row]:
     return rows
 
 
-def _of_generator(name: str, generator: GeneratorFolder) -> Row:
+def _of_generator(name: str, generator: GeneratorFolder) -> MethodRow:
     validation = generator.validation
     auc, showers = validation.auc, validation.showers
     figures: dict[str, float | None] = {
@@ -163,10 +163,12 @@ def _of_generator(name: str, generator: GeneratorFolder) -> Row:
         for key, names in (("ks_profiles", profiles), ("ks_showers", set(showers.ks) - profiles)):
             figures[key] = max(showers.ks[n] for n in names)
     cells = tuple(Cell(figures.get(column.key)) for column in COLUMNS)
-    return Row(name, "simulation", generator.record.settings.objective, False, "", None, cells)
+    return MethodRow(
+        name, "simulation", generator.record.settings.objective, False, "", None, cells
+    )
 
 
-def shown(rows: Sequence[Row]) -> list[tuple[int, Column]]:
+def shown(rows: Sequence[MethodRow]) -> list[tuple[int, Column]]:
     """Place and column of all that have a figure."""
     return [
         (i, column)
@@ -175,14 +177,14 @@ def shown(rows: Sequence[Row]) -> list[tuple[int, Column]]:
     ]
 
 
-def _row(run: str, metrics: Mapping[str, Any], method: str) -> Row:
+def _row(run: str, metrics: Mapping[str, Any], method: str) -> MethodRow:
     block = metrics["methods"][method]
     mc, target, members = block["mc"], block["target"], block["members"]
     matched = block.get("threshold", {}).get("prior_matched", {})
     single, chosen = members["target_accuracy"], block["chosen"]
     criterion = str(chosen.get("criterion") or "last-epoch")
     selection = "last epoch" if criterion == "last-epoch" else f"chosen by {criterion}"
-    return Row(
+    return MethodRow(
         run=run,
         target=target_name(metrics),
         method=method,
@@ -231,7 +233,7 @@ def target_name(metrics: Mapping[str, Any]) -> str:
     return f"{shift['name']} t = {t_text(shift['t'])}" if shift else str(target["kind"])
 
 
-def to_csv(rows: Sequence[Row]) -> str:
+def to_csv(rows: Sequence[MethodRow]) -> str:
     """Comma-separated values; a figure that cannot exist is an empty field.
 
     Columns of generators are there only where a generator is.
@@ -255,7 +257,7 @@ def _empty(value: float | None) -> str:
     return "" if value is None else repr(value)
 
 
-def to_latex(rows: Sequence[Row]) -> str:
+def to_latex(rows: Sequence[MethodRow]) -> str:
     r"""A ``tabular`` with rules of booktabs, ready for ``\input``.
 
     Columns without a single figure are left out; the recommended method of a run is bold.

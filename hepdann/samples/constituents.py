@@ -22,7 +22,7 @@ from .files import (
     Domain,
     block_generators,
     check_request,
-    joined,
+    joined_columns,
     write_trees,
 )
 
@@ -80,7 +80,9 @@ def constituent_jets(
         parameter ``d0`` in units of its resolution.
     """
     blocks = list(_blocks(response or Response(), events, seed, domain))
-    return joined([jets for jets, _ in blocks]), joined([parts for _, parts in blocks])
+    return joined_columns([jets for jets, _ in blocks]), joined_columns(
+        [parts for _, parts in blocks]
+    )
 
 
 def log_likelihood_ratio(jets: Mapping[str, Any], constituents: Mapping[str, Any]) -> Any:

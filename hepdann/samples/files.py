@@ -46,7 +46,7 @@ def block_generators(
         yield start, min(size, events - start), np.random.default_rng(words)
 
 
-def joined(blocks: Sequence[Mapping[str, NDArray[Any]]]) -> Columns:
+def joined_columns(blocks: Sequence[Mapping[str, NDArray[Any]]]) -> Columns:
     """The columns of at least one block, one block after the other."""
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 

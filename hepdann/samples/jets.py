@@ -24,7 +24,7 @@ from .files import (
     Domain,
     block_generators,
     check_request,
-    joined,
+    joined_columns,
     write_trees,
 )
 
@@ -43,7 +43,7 @@ _BRANCHES: dict[str, dict[str, str]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Kind:
+class JetKind:
     """Jets of one flavour, with or without a lepton.
 
     Attributes:
@@ -66,7 +66,7 @@ class Kind:
 
 _ALEPH = json.loads(files(__package__).joinpath("aleph.json").read_text())
 COLUMNS, SCORES, UNITS, SPIKES = (_ALEPH[key] for key in ("columns", "scores", "units", "spikes"))
-KINDS = tuple(Kind(**kind) for kind in _ALEPH["kinds"])
+KINDS = tuple(JetKind(**kind) for kind in _ALEPH["kinds"])
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def bjets(events: int = 40_000, seed: int = 0) -> ToySample:
         ConfigError: no events, or a negative seed.
     """
     check_request(events, seed)
-    mc, data = (joined([b for b, _ in _blocks(domain, events, seed)]) for domain in DOMAINS)
+    mc, data = (joined_columns([b for b, _ in _blocks(domain, events, seed)]) for domain in DOMAINS)
     return ToySample(_only(mc, "mc"), _only(data, "data"), _only(data, "truth"))
 
 
@@ -187,7 +187,9 @@ def _block(domain: Domain, generator: np.random.Generator) -> Columns:
     return columns
 
 
-def _jets_of(kind: Kind, normal: NDArray[np.float64], change: Mismodelling) -> NDArray[np.float64]:
+def _jets_of(
+    kind: JetKind, normal: NDArray[np.float64], change: Mismodelling
+) -> NDArray[np.float64]:
     """Turn independent normal numbers into the columns of one kind of jet."""
     scores = normal @ _cholesky(kind, tuple(change.correlation.items())).T
     from scipy.interpolate import PchipInterpolator  # slow to import, and seldom needed
@@ -223,7 +225,7 @@ def _comb(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @cache
 def _cholesky(
-    kind: Kind, changes: tuple[tuple[tuple[str, str], float], ...]
+    kind: JetKind, changes: tuple[tuple[tuple[str, str], float], ...]
 ) -> NDArray[np.float64]:
     matrix = np.eye(len(COLUMNS))
     for i, row in enumerate(kind.correlation, start=1):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import Columns, Domain, block_generators, check_request, joined, write_trees
+from .files import Columns, Domain, block_generators, check_request, joined_columns, write_trees
 
 ROTATION = 35.0  # degrees, of the moons in Ganin et al., JMLR 17 (2016) 59, section 5.1.1
 _BLOCK = 50_000  # events
@@ -138,7 +138,7 @@ TOYS = {
 
 def draw(name: str, events: int, seed: int = 0, domain: Domain = "mc") -> Columns:
     """The columns of a domain of a toy, as its file has them."""
-    return joined([block for block, _ in _blocks(TOYS[name], events, seed, domain)])
+    return joined_columns([block for block, _ in _blocks(TOYS[name], events, seed, domain)])
 
 
 def write_toy(

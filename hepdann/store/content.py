@@ -14,7 +14,7 @@ from ..records import Count, Disease, Figures, Finite, Look, Number, Stored
 Block = dict[str, JsonValue]  # figures by name, as the function that makes them says
 
 
-class Shift(Stored):
+class StoredShift(Stored):
     """A shift by name and t; of shifts one after the other, a t of each."""
 
     name: str
@@ -25,7 +25,7 @@ class TargetOf(Stored):
     """What a run was adapted to."""
 
     kind: Literal["pseudo-data", "data"]
-    shift: Shift | None
+    shift: StoredShift | None
 
 
 class Spread(Stored):
@@ -67,7 +67,7 @@ class Thresholds(Stored):
     prior_matched: Figures
 
 
-class Verdict(Disease):
+class StoredVerdict(Disease):
     """A fault with the network that has it, and when it was seen."""
 
     seed: int
@@ -75,18 +75,18 @@ class Verdict(Disease):
     lambda_: Finite = Field(alias="lambda")
 
 
-class Health(Stored):
+class StoredHealth(Stored):
     """The health of a method's networks."""
 
     epoch: Count
-    verdicts: list[Verdict]
+    verdicts: list[StoredVerdict]
     figures: dict[str, Figures]
     reading: str | None
     networks: Count = 0
     adversary: bool = False
 
 
-class Method(Stored):
+class MethodBlock(Stored):
     """The block of a method."""
 
     chosen: Chosen
@@ -96,7 +96,7 @@ class Method(Stored):
     threshold: Thresholds
     domain: Figures
     criteria: Figures
-    health: Health | None = None
+    health: StoredHealth | None = None
     objects: dict[str, Figures] = Field(default={})
 
 
@@ -124,7 +124,7 @@ class DiagnosisBlocks(Stored):
     closures: Block | None = None
 
 
-class Diagnosis(DiagnosisBlocks):
+class StoredDiagnosis(DiagnosisBlocks):
     """Whether MC and target differ, as ``metrics.json`` says it."""
 
     auc_inputs: Number
@@ -192,11 +192,11 @@ class Metrics(Stored):
     format_version: Literal[1]
     target: TargetOf
     majority: Figures
-    methods: dict[str, Method]
+    methods: dict[str, MethodBlock]
     criteria: Block = Field(default={})
     recommended: str | None
     recommendation: Recommended
-    diagnosis: Diagnosis
+    diagnosis: StoredDiagnosis
     calibrations: dict[str, Block] = Field(default={})
     gap: Block | None = None
     throughput: Throughput | None = None
@@ -243,7 +243,7 @@ class Files(Stored):
     content: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
 
 
-class Place(Stored):
+class ScanPlace(Stored):
     """What the seeds of a group of a scan share."""
 
     method: str
@@ -273,7 +273,7 @@ class PeekedAt(Stored):
     target_accuracy: Spread
 
 
-class Group(Place):
+class Group(ScanPlace):
     """A method at one λ and target of a scan."""
 
     majority: Number
@@ -282,7 +282,7 @@ class Group(Place):
     peeked: PeekedAt
 
 
-class Choice(Place):
+class Choice(ScanPlace):
     """The λ of a method that was chosen at one target."""
 
 
@@ -340,7 +340,7 @@ class Curve(Stored):
     auc: Area
 
 
-class StoredRoc(Place):
+class StoredRoc(ScanPlace):
     """The ROC curve of a group of a scan."""
 
     roc: Curve
@@ -353,7 +353,7 @@ class StoredRocs(Stored):
     rocs: list[StoredRoc]
 
 
-class Row(Place):
+class ScanRow(ScanPlace):
     """A network of a scan."""
 
     seed: int
@@ -381,7 +381,7 @@ class Ensemble(Stored):
     agreement: Number
 
 
-class Judged(Place):
+class Judged(ScanPlace):
     """A group of a scan, before all of them are put together."""
 
     ensemble: Ensemble
@@ -394,7 +394,7 @@ class PointResult(Stored):
 
     fingerprint: str
     majority: Number
-    rows: list[Row]
+    rows: list[ScanRow]
     groups: list[Judged]
     history: list[dict[str, str | Number]]
     health: list[ScanDisease] = Field(default=[])

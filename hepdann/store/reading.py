@@ -180,7 +180,7 @@ def open_scan(folder: str | Path) -> Scan:
     return Scan(folder, read_versioned(path, ScanSummary).to_json())
 
 
-def to_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+def csv_bytes(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     """A table; what is ``None`` is an empty field, and other keys are left out."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(columns), lineterminator="\n", extrasaction="ignore")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .blocks import BLOCK_ROWS, ChangeImages, EventBlocks, ViewBlocks, column_at, read_images
-from .copying import merge, read_rows, reweight, slice_rows
+from .copying import merge, read_tile, reweight, slice_rows
 from .hdf5.checksums import is_sealed, seal
 from .hdf5.chunks import h5_format
 from .hits import Hits
@@ -27,7 +27,7 @@ from .summary import (
     Count,
     ViewCounter,
     count_of,
-    summarise,
+    summarise_domain,
     yield_ratio,
 )
 from .views import EventImages, Pixels, image_figures
@@ -74,11 +74,11 @@ __all__ = [
     "object_figures",
     "open_tensors",
     "read_images",
-    "read_rows",
+    "read_tile",
     "reweight",
     "seal",
     "slice_rows",
     "split_of",
-    "summarise",
+    "summarise_domain",
     "yield_ratio",
 ]

@@ -76,7 +76,7 @@ def write_arrays(
         block = _block(domain, events, table, labels, what, weight, identity)
         kept = np.full((len(block), len(spectators)), np.nan, np.float32)
         for number, name in enumerate(spectators):
-            if domain == "mc" or name in (column_names(events) or ()):
+            if domain == "mc" or name in (table_columns(events) or ()):
                 kept[:, number] = _column(events, name, f"a spectator of {domain}", len(block))
         blocks[domain] = replace(block, spectators=kept)
     features = tuple(names or ())
@@ -188,7 +188,7 @@ def _features(
     domain: str, events: Any, wanted: Sequence[str] | None, further: Sequence[str]
 ) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     """Names and table (N, F) of the inputs: those wanted, or all that are nothing further."""
-    known = column_names(events)
+    known = table_columns(events)
     if known is None:
         table = numbers(events, f"the features of {domain}", SchemaError)
         if table.ndim != 2:
@@ -216,7 +216,7 @@ def _features(
 def _column(events: Any, values: Any, what: str, n: int) -> NDArray[np.float32]:
     """Numbers of the events: an array, or the name of a column."""
     if isinstance(values, str):
-        known = column_names(events) or []
+        known = table_columns(events) or []
         if values not in known:
             raise SchemaError(f"{what}: there is no column {values!r}")
         values = events[values]
@@ -277,7 +277,7 @@ def _means(mc: Block, config: Any) -> list[float]:
     return means
 
 
-def column_names(events: Any) -> list[Any] | None:
+def table_columns(events: Any) -> list[Any] | None:
     """Names of the columns, ``None`` of an array without any."""
     if isinstance(events, Mapping):
         return list(events)

@@ -180,10 +180,10 @@ def _read_tiles(file: Tensors, domain: str) -> Iterator[PreparedRows]:
             raise SchemaError(f"cannot copy {min(unknown)}", where=file.path)
         step = _IMAGES if file.views else TILE_ROWS
         for start in range(0, file.rows(domain), step):
-            yield read_rows(file, h5, domain, start, min(start + step, file.rows(domain)))
+            yield read_tile(file, h5, domain, start, min(start + step, file.rows(domain)))
 
 
-def read_rows(file: Tensors, h5: Any, domain: str, first: int, last: int) -> PreparedRows:
+def read_tile(file: Tensors, h5: Any, domain: str, first: int, last: int) -> PreparedRows:
     """The rows ``first`` to ``last`` - 1 of a domain, of a file that is open as ``h5``.
 
     Raises:

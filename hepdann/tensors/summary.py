@@ -214,7 +214,7 @@ class DomainSummary:
     objects: tuple[ObjectSummary, ...] = ()
 
 
-def summarise(tensors: Tensors, domain: str) -> DomainSummary:
+def summarise_domain(tensors: Tensors, domain: str) -> DomainSummary:
     """Summarise a domain in one pass and constant memory.
 
     Raises:

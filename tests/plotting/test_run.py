@@ -17,7 +17,7 @@ from hepdann.errors import ConfigError, RunError
 from hepdann.evaluation.latent import Embedding
 from hepdann.plotting.axes.label import label_as
 from hepdann.plotting.axes.styles import COLOURS
-from hepdann.plotting.configured import compare
+from hepdann.plotting.configured import compare_stages
 from hepdann.plotting.jobs import distinct_names, file_name, jobs_of
 from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import plot_run
@@ -156,7 +156,9 @@ def test_titles_units_and_colours_come_with_the_scores(make_run, tmp_path):
 def feature(run, index, aligned=None):
     """Data and MC in a feature, as the figure of every run shows them."""
     name = run.scores.features[index]
-    return compare(run, DataMCFigure.model_construct(variable=name, alignment=aligned), False)
+    return compare_stages(
+        run, DataMCFigure.model_construct(variable=name, alignment=aligned), False
+    )
 
 
 def test_processes_are_stacked_if_there_are_several(run_folder, data_run):

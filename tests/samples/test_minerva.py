@@ -249,7 +249,7 @@ def test_tracking_sees_no_truth(mc):
     """Other truth beside the same hits gives the same vertices."""
     few = mc[:300]
     wrong = {name: np.roll(column, 1) for name, column in few.columns.items()}
-    other = minerva.Events(wrong, few.hits, few.offsets, few.geometry)
+    other = minerva.SimulatedEvents(wrong, few.hits, few.offsets, few.geometry)
     for name in ("segment", "plane_code", "z", "length"):
         np.testing.assert_array_equal(
             getattr(minerva.find_tracks(few), name), getattr(minerva.find_tracks(other), name)
@@ -258,7 +258,7 @@ def test_tracking_sees_no_truth(mc):
 
 def test_tracking_of_events_without_hits_finds_no_line(mc):
     hits = type(mc.hits)(*(np.zeros(0, dtype=np.int64) for _ in range(5)))
-    empty = minerva.Events({}, hits, np.zeros(4, dtype=np.int64), mc.geometry)
+    empty = minerva.SimulatedEvents({}, hits, np.zeros(4, dtype=np.int64), mc.geometry)
     track = minerva.find_tracks(empty)
     assert track.segment.tolist() == [-1, -1, -1]
     assert np.isnan(track.z).all()

@@ -20,7 +20,7 @@ from hepdann.tensors import (
     reweight,
     seal,
     slice_rows,
-    summarise,
+    summarise_domain,
 )
 from hepdann.tensors.layout import Collection
 
@@ -128,7 +128,7 @@ def test_objects_follow_their_events_into_slices_merged_and_reweighted_files(wri
 
 def test_a_summary_counts_objects(written):
     tensors, _, of_mc = written()
-    pt, *_ = summarise(tensors, "mc").objects
+    pt, *_ = summarise_domain(tensors, "mc").objects
     jets = of_mc["jets"]
     assert (pt.collection, pt.feature, pt.missing) == ("jets", "pt", 0)
     assert pt.mean == pytest.approx(jets.values[:, 0].mean(dtype=float))

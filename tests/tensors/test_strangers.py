@@ -11,7 +11,7 @@ import pytest
 
 from hepdann.errors import SchemaError
 from hepdann.evaluation import open_truth
-from hepdann.tensors import EventBlocks, open_tensors, seal, summarise
+from hepdann.tensors import EventBlocks, open_tensors, seal, summarise_domain
 
 
 def _replace(file, path, **how):
@@ -140,7 +140,7 @@ def _labelled(tensors):
 
 
 def _summary(tensors):
-    return summarise(tensors, "mc")
+    return summarise_domain(tensors, "mc")
 
 
 def _target(tensors):

@@ -25,7 +25,7 @@ from hepdann.tensors import (
     is_pseudo,
     open_tensors,
     read_images,
-    summarise,
+    summarise_domain,
 )
 
 VIEWS = (View("x", 2, 7, 5, ("energy", "time")), View("u", 2, 7, 3), View("v", 2, 7, 3))
@@ -198,7 +198,7 @@ def test_verify_and_reading_name_damaged_images(image_file):
 
 def test_the_summary_counts_hits_and_empty_images(image_file):
     path, blocks = image_file()
-    found = summarise(open_tensors(path), "mc").images
+    found = summarise_domain(open_tensors(path), "mc").images
     assert [(one.view, one.channel) for one in found[:3]] == [
         ("x", "energy"), ("x", "time"), ("u", "0"),
     ]  # fmt: skip
@@ -314,7 +314,7 @@ def test_pictures_take_a_byte_a_pixel_and_are_read_as_fractions(picture_file):
     assert read.dtype == np.float32
     np.testing.assert_array_equal(read, images[rows] * np.float32(1 / 255))
     assert read.max() <= 1
-    channel = summarise(tensors, "mc").images[1]
+    channel = summarise_domain(tensors, "mc").images[1]
     assert (channel.channel, channel.maximum) == ("green", 1.0)
 
 

@@ -26,7 +26,7 @@ from .entry_ranges import UnitReader
 from .events import column_names, varied_features
 
 
-class TruthFile:
+class TruthReader:
     """Hands out the labels of the data entries in their order.
 
     Args:

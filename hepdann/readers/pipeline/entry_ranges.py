@@ -1,15 +1,15 @@
 """Ranges of entries of a tree, decoded from its baskets or pages by any number of threads at once.
 
 A file is cut into ranges that end where many branches start a new basket, so that few baskets are
-needed twice. What :meth:`Source.read` gives for a range, in any thread and in any order, is what
-uproot reads, bit for bit. Branches that :func:`.locate` does not take are read by uproot, into the
-same block.
+needed twice. What :meth:`RangeReader.read` gives for a range, in any thread and in any order, is
+what uproot reads, bit for bit. Branches that :func:`.locate` does not take are read by uproot, into
+the same block.
 
 The fast path from end to end: :func:`unit_reader` chooses it and hands out the ranges,
-:mod:`.streams` runs them on threads and returns them in order, :class:`Source` reads one of them,
-:mod:`.baskets` finds and decompresses what it needs. Big-endian parts of baskets go as they are to
-:mod:`.events`, which swaps, counts and transposes them tile by tile; :mod:`.range_task` is the
-sequence of these steps. The caller's thread hashes the rows and writes them by position.
+:mod:`.streams` runs them on threads and returns them in order, :class:`RangeReader` reads one of
+them, :mod:`.baskets` finds and decompresses what it needs. Big-endian parts of baskets go as they
+are to :mod:`.events`, which swaps, counts and transposes them tile by tile; :mod:`.range_task` is
+the sequence of these steps. The caller's thread hashes the rows and writes them by position.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Shared:
         return values
 
 
-class Source:
+class RangeReader:
     """The baskets or pages of one file and the ranges that they are read in.
 
     The file is opened for each range: nothing stays open that would have to be closed when a
@@ -291,7 +291,7 @@ def _with_images(
 
 
 def _fast(must: bool, file: FileScan, branches: Sequence[str], size: int) -> Iterator[Unit]:
-    """By :class:`.Source` where it can, by uproot elsewhere."""
+    """By :class:`.RangeReader` where it can, by uproot elsewhere."""
     possible = file.kind in ("TTree", "RNTuple") and "://" not in file.path and uproot_is_known()
     if must and not possible:
         raise ConfigError(
@@ -299,7 +299,7 @@ def _fast(must: bool, file: FileScan, branches: Sequence[str], size: int) -> Ite
             where=f"{file.path}:{file.tree}",
             mend="use --reader auto",
         )
-    source = Source(file, branches, size) if possible and file.entries else None
+    source = RangeReader(file, branches, size) if possible and file.entries else None
     if source is None or not source.fast:
         yield from _by_blocks(read_blocks, file, branches, size)
         return

@@ -151,7 +151,7 @@ def _counts(plan: ObjectPlan, arrays: Mapping[str, Any], where: str) -> NDArray[
 
 
 @dataclass(frozen=True, eq=False)
-class Events:
+class MadeEvents:
     """What became of one raw block.
 
     Attributes:
@@ -188,7 +188,7 @@ def make_events(
     truth: NDArray[np.int64] | None = None,
     empty: Empty = np.empty,
     shifted: Mapping[str, Shifted] | None = None,
-) -> Events:
+) -> MadeEvents:
     """Turn the entries of a raw block into events; a pure function, for any thread.
 
     Args:
@@ -249,7 +249,7 @@ def make_events(
         variations=_varied(plan, sample, arrays, ids, features, shifted or {}),
     )
     truncated = {name: count for name, (_, count) in made.items()}
-    return Events(block, splits, statistics, passed, left_out, truncated)
+    return MadeEvents(block, splits, statistics, passed, left_out, truncated)
 
 
 def _varied(

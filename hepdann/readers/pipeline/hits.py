@@ -16,7 +16,7 @@ from .blocks import Empty, RawBlock, read_blocks
 
 
 @dataclass(frozen=True)
-class Pixels:
+class ChannelPlace:
     """Where one channel of one view lies in an HDF5 file: in channel ``index`` of ``dataset``."""
 
     dataset: str
@@ -26,7 +26,7 @@ class Pixels:
 
 
 @dataclass(frozen=True, eq=False)
-class Hits:
+class HitColumns:
     """The hits of n events, one event after the other.
 
     Attributes:
@@ -48,7 +48,7 @@ class Hits:
 
 
 def rasterise(
-    hits: Hits, views: Sequence[View]
+    hits: HitColumns, views: Sequence[View]
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
     """Put hits where they belong.
 
@@ -108,7 +108,7 @@ def read_hits(
     size: int,
     parts: Mapping[str, str],
     channels: Sequence[str],
-) -> Iterator[tuple[RawBlock, Hits]]:
+) -> Iterator[tuple[RawBlock, HitColumns]]:
     """Read scalar branches and hits with uproot, at most ``size`` entries at a time.
 
     Args:
@@ -129,7 +129,7 @@ def read_hits(
 
 def _hits(
     block: RawBlock, file: FileScan, parts: Mapping[str, str], channels: Sequence[str]
-) -> Hits:
+) -> HitColumns:
     import awkward
 
     def flat(part: str, dtype: type) -> NDArray[Any]:
@@ -153,17 +153,20 @@ def _hits(
         column = flat("module", np.int64)
         column = np.where(view == 0, column, column // 2)
     values = {channel: flat(channel, np.float32) for channel in channels}
-    return Hits(counts, view, column, flat("strip", np.int64), values)
+    return HitColumns(counts, view, column, flat("strip", np.int64), values)
 
 
-def images_of_hits(block: RawBlock, hits: Hits, views: Sequence[View], _: Empty) -> RawBlock:
+def images_of_hits(block: RawBlock, hits: HitColumns, views: Sequence[View], _: Empty) -> RawBlock:
     """The block with the images that its hits make."""
     images, faults = rasterise(hits, views)
     return _transformed(block, images, faults, views)
 
 
 def images_of_pixels(
-    block: RawBlock, pixels: Mapping[str, Mapping[str, Pixels]], views: Sequence[View], _: Empty
+    block: RawBlock,
+    pixels: Mapping[str, Mapping[str, ChannelPlace]],
+    views: Sequence[View],
+    _: Empty,
 ) -> RawBlock:
     """The block with the channels of its datasets brought together, each cut to its size."""
     images, faults = {}, {"pixels are not finite": 0, "hits lie outside the image": 0}

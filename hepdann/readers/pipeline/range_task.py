@@ -24,7 +24,7 @@ from ...tensors import (
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import FileScan
 from .blocks import Scratch
-from .companions import ShiftedTree, TruthFile, TruthRows
+from .companions import ShiftedTree, TruthReader, TruthRows
 from .entry_ranges import Unit, UnitReader
 from .events import Shifted, make_events
 from .summary import Accumulator, ClassCount, FeatureStats, FileCount
@@ -33,7 +33,7 @@ _SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
 _HUGE = 1e30  # no measurement, but what a flipped bit in an exponent makes
 
 
-class Counted:
+class RangeCounts:
     """What is counted of entries that were read, of one domain, and of the events that passed.
 
     Attributes:
@@ -57,7 +57,7 @@ class Counted:
         self.pixels, self.objects = ViewCounter(plan.views), ObjectCounter(plan.objects)
         self.faults = Counter[str]()
 
-    def add(self, other: Counted) -> None:
+    def add(self, other: RangeCounts) -> None:
         """Add what another one has counted."""
         for name in ("entries", "passed", "sums", "left_out", "classes", "splits", "faults"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -77,7 +77,7 @@ class Done:
     """
 
     rows: PreparedRows
-    counted: Counted
+    counted: RangeCounts
     scratch: Scratch
 
 
@@ -92,7 +92,7 @@ class Work:
     """
 
     def __init__(
-        self, plan: Plan, truth: TruthFile | None, writer: TensorWriter, read: UnitReader
+        self, plan: Plan, truth: TruthReader | None, writer: TensorWriter, read: UnitReader
     ) -> None:
         self._plan, self._truth, self._writer, self._read = plan, truth, writer, read
         self._spare: list[Scratch] = []
@@ -140,7 +140,7 @@ class Work:
             truth.check(raw.columns, file, raw.start)
         labels = None if truth is None else truth.labels
         made = make_events(self._plan, sample, file, raw, labels, scratch, shifted)
-        block, counted = made.block, Counted(self._plan, sample.source.domain)
+        block, counted = made.block, RangeCounts(self._plan, sample.source.domain)
         weight = block.weight.astype(np.float64)
         counted.entries, counted.passed, counted.faults = len(raw), len(block), Counter(raw.faults)
         counted.sums += weight.sum(), np.square(weight).sum()
@@ -174,10 +174,10 @@ class Tally:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self.of = {domain: Counted(plan, domain) for domain in plan.names}
+        self.of = {domain: RangeCounts(plan, domain) for domain in plan.names}
         self.files: list[FileCount] = []
 
-    def add(self, sample: SamplePlan, file: FileScan, counted: Counted) -> None:
+    def add(self, sample: SamplePlan, file: FileScan, counted: RangeCounts) -> None:
         """Add a file."""
         domain, name = sample.source.domain, sample.source.config.name
         self.of[domain].add(counted)

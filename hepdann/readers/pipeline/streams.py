@@ -13,7 +13,7 @@ from typing import Any, Generic, Self, TypeVar
 from ...cluster import Cluster
 from ...errors import ReadError
 from ...parallel import Executor, Link
-from ...tensors import Layout, TensorWriter, open_tensors, read_rows
+from ...tensors import Layout, TensorWriter, open_tensors, read_tile
 from ..planning.columns import Columns
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import FileScan
@@ -34,7 +34,7 @@ def default_threads() -> int:
     return min(_MOST, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
-class Stream(Generic[Result]):
+class JobStream(Generic[Result]):
     """Runs jobs that belong to numbered groups (files), and keeps few of them in memory.
 
     Args:
@@ -160,7 +160,7 @@ class _ShardTask:
         try:
             with new_file(plan, self.output, capacity, 1, truth=False) as writer:
                 work = Work(plan, None, writer, unit_reader(self.reader, plan.images))
-                with Stream(work.jobs([(sample, file)]), 1) as stream:
+                with JobStream(work.jobs([(sample, file)]), 1) as stream:
                     for done in stream.take(0):
                         writer.put(done.rows)
                         rows = replace(done.rows, rows={}, objects={})
@@ -176,7 +176,7 @@ class _ShardTask:
 class ShardStream:
     """Has the files of a conversion converted on a cluster, and gives their rows in order.
 
-    In place of :class:`.Stream`; the rows are the same, whatever worker made them, and when.
+    In place of :class:`.JobStream`; the rows are the same, whatever worker made them, and when.
 
     Args:
         plan: the conversion.
@@ -233,7 +233,7 @@ class ShardStream:
             at = 0
             for done in result:
                 first, at = at, at + done.rows.count
-                yield replace(done, rows=read_rows(tensors, h5, domain, first, at))
+                yield replace(done, rows=read_tile(tensors, h5, domain, first, at))
         self._path(number).unlink()
 
 

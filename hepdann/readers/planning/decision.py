@@ -14,7 +14,7 @@ from ...tensors import Transform, View
 from ..conversion_record import Like
 from ..datasets import CHANNELS, IDENTITY, image_name
 from ..pipeline.blocks import BlockReader
-from ..pipeline.hits import Pixels, read_hits
+from ..pipeline.hits import ChannelPlace, read_hits
 from ..prescan import FileScan
 from .columns import looks_like
 from .features import with_objects
@@ -215,7 +215,7 @@ def hit_branches(file: FileScan, settings: ImagesConfig) -> dict[str, str] | Non
     return found if complete and set(found) & set(CHANNELS) else None
 
 
-def find_pixels(file: FileScan, settings: ImagesConfig) -> dict[str, dict[str, Pixels]]:
+def find_pixels(file: FileScan, settings: ImagesConfig) -> dict[str, dict[str, ChannelPlace]]:
     """View to channel to its place in an HDF5 file, for every channel that is there.
 
     Raises:
@@ -238,7 +238,7 @@ def find_pixels(file: FileScan, settings: ImagesConfig) -> dict[str, dict[str, P
             for name in file.branches
             if (known := image_name(name)) is not None
         ]
-    pixels: dict[str, dict[str, Pixels]] = {}
+    pixels: dict[str, dict[str, ChannelPlace]] = {}
     for view, name, channels, both in sorted(candidates, key=lambda entry: entry[3]):
         depth, height, width = _shape(file, name)
         if depth > len(channels):
@@ -249,7 +249,7 @@ def find_pixels(file: FileScan, settings: ImagesConfig) -> dict[str, dict[str, P
         for index, channel in enumerate(channels[:depth]):
             # a dataset of both channels comes last, and goes before those of one
             if both or channel not in pixels.get(view, {}):
-                pixels.setdefault(view, {})[channel] = Pixels(name, index, height, width)
+                pixels.setdefault(view, {})[channel] = ChannelPlace(name, index, height, width)
     return pixels
 
 

@@ -114,7 +114,7 @@ def uproot_is_known() -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class BasketPlaces:
     """Where the baskets of one branch are; not yet what they hold.
 
     Attributes:
@@ -190,7 +190,7 @@ class Places:
 
 
 @dataclass(frozen=True, eq=False)
-class Baskets(Places):
+class Baskets(BasketPlaces):
     """The baskets of one branch of fixed-size numbers.
 
     Attributes:
@@ -268,7 +268,7 @@ def titles(tree: Any) -> frozenset[str]:
     return frozenset(branch.name for branch in tree.itervalues(recursive=True))
 
 
-def list_baskets(branch: Any, name: str, others: frozenset[str]) -> Places:
+def list_baskets(branch: Any, name: str, others: frozenset[str]) -> BasketPlaces:
     """List the baskets of a branch.
 
     Args:
@@ -292,7 +292,7 @@ def list_baskets(branch: Any, name: str, others: frozenset[str]) -> Places:
         raise ValueError("a basket lies outside of the file")
     if len(np.unique(seeks)) < count:
         raise ValueError("two baskets are in one place")
-    return Places(name, edges, seeks, sizes, str(branch.name), others)
+    return BasketPlaces(name, edges, seeks, sizes, str(branch.name), others)
 
 
 def locate(branch: Any, name: str, entries: int, others: frozenset[str]) -> Baskets | None:

@@ -14,7 +14,7 @@ from ...inputs import read_json
 from ...outputs import write_run_file
 from ...store.content import PointBaselines, PointResult
 from ...store.paths import ScanPaths
-from ...store.reading import FORMAT_VERSION, Scan, to_csv
+from ...store.reading import FORMAT_VERSION, Scan, csv_bytes
 from ...tensors import Tensors
 from ..stacks.training import HISTORY
 from .grid import Unit
@@ -91,8 +91,8 @@ def write_scan(
         (row["shift"], row["t"]): result["majority"] for result in results for row in result["rows"]
     }
     paths = ScanPaths(folder)
-    write_run_file(paths.table, to_csv(COLUMNS, rows))
-    write_run_file(paths.history, to_csv(HISTORY_COLUMNS, history))
+    write_run_file(paths.table, csv_bytes(COLUMNS, rows))
+    write_run_file(paths.history, csv_bytes(HISTORY_COLUMNS, history))
     places = ("method", "lambda", "shift", "t", "roc")
     curves = [{name: one[name] for name in places} for one in groups if one["roc"] is not None]
     rocs = {"format_version": FORMAT_VERSION, "rocs": curves}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .events import Events, simulate
+from .events import SimulatedEvents, simulate
 from .geometry import (
     Conditions,
+    DetectorSettings,
     Geometry,
-    Settings,
     geometry,
     nominal,
     segment_of,
@@ -18,9 +18,9 @@ from .writing import TREE, Track, find_tracks, write_minerva
 __all__ = [
     "TREE",
     "Conditions",
-    "Events",
+    "DetectorSettings",
     "Geometry",
-    "Settings",
+    "SimulatedEvents",
     "Track",
     "find_tracks",
     "geometry",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import DOMAINS, Columns, Domain, check_request, joined
+from ..files import DOMAINS, Columns, Domain, check_request, joined_columns
 from .geometry import Conditions, Geometry, geometry, nominal, segment_of, settings, target
 from .hadrons import decayed, draw_hadrons, interacted
 from .kinematics import (
@@ -22,7 +22,7 @@ from .kinematics import (
     draw_vertices,
     muon_cosine,
 )
-from .transport import Hits, deposits_of, hits_of, started
+from .transport import RecordedHits, deposits_of, hits_of, started
 
 BLOCK = 500  # events drawn from one set of generators
 _STAGES = (
@@ -32,7 +32,7 @@ _STAGES = (
 
 
 @dataclass(frozen=True, eq=False)
-class Events:
+class SimulatedEvents:
     """n simulated events.
 
     Attributes:
@@ -46,7 +46,7 @@ class Events:
     """
 
     columns: Columns
-    hits: Hits
+    hits: RecordedHits
     offsets: NDArray[np.int64]
     geometry: Geometry
 
@@ -63,12 +63,12 @@ class Events:
         """Column of each hit in the image of its view."""
         return self.geometry.column[self.hits.plane]
 
-    def __getitem__(self, rows: slice) -> Events:
+    def __getitem__(self, rows: slice) -> SimulatedEvents:
         """Events of a slice without step."""
         start, stop, _ = rows.indices(len(self))
         begin, end = self.offsets[start], self.offsets[stop]
         hits = self.hits[begin:end]
-        return Events(
+        return SimulatedEvents(
             {name: column[start:stop] for name, column in self.columns.items()},
             replace(hits, event=hits.event - start),
             self.offsets[start : stop + 1] - begin,
@@ -83,7 +83,7 @@ def simulate(
     *,
     conditions: Conditions | None = None,
     image: str = "127x50",
-) -> Events:
+) -> SimulatedEvents:
     """Simulate events in memory.
 
     Args:
@@ -100,13 +100,13 @@ def simulate(
     return join_events(list(blocks(domain, events, seed, conditions=conditions, image=image)))
 
 
-def join_events(parts: list[Events]) -> Events:
+def join_events(parts: list[SimulatedEvents]) -> SimulatedEvents:
     """Events of several blocks as one."""
     if len(parts) == 1:
         return parts[0]
     starts = np.cumsum([0] + [len(part) for part in parts[:-1]])
     first = np.cumsum([0] + [part.offsets[-1] for part in parts[:-1]])
-    hits = Hits.join(
+    hits = RecordedHits.join(
         [
             replace(part.hits, event=part.hits.event + start)
             for part, start in zip(parts, starts, strict=True)
@@ -114,8 +114,8 @@ def join_events(parts: list[Events]) -> Events:
     )
     offsets = [part.offsets[:-1] + start for part, start in zip(parts, first, strict=True)]
     offsets.append(np.array([len(hits.event)]))
-    columns = joined([part.columns for part in parts])
-    return Events(columns, hits, np.concatenate(offsets), parts[0].geometry)
+    columns = joined_columns([part.columns for part in parts])
+    return SimulatedEvents(columns, hits, np.concatenate(offsets), parts[0].geometry)
 
 
 def blocks(
@@ -125,7 +125,7 @@ def blocks(
     *,
     conditions: Conditions | None = None,
     image: str = "127x50",
-) -> Iterator[Events]:
+) -> Iterator[SimulatedEvents]:
     """Yield the events of :func:`simulate`, at most ``BLOCK`` at a time, in constant memory."""
     check_request(events, seed)
     detector = geometry(image)
@@ -157,7 +157,7 @@ def _ids(domain: Domain, seed: int, index: NDArray[np.int64]) -> Columns:
 
 def _block(
     detector: Geometry, conditions: Conditions, generators: dict[str, np.random.Generator]
-) -> Events:
+) -> SimulatedEvents:
     """One whole block. No stage draws from another's generator: a shift moves only its own."""
     vertices = draw_vertices(detector, BLOCK, generators["vertices"])
     kinematics = draw_kinematics(detector, vertices, conditions, generators["kinematics"])
@@ -166,7 +166,7 @@ def _block(
     deposits = deposits_of(detector, tracks, generators["transport"])
     hits = hits_of(detector, deposits, vertices.z, conditions, generators)
     offsets = np.searchsorted(hits.event, np.arange(BLOCK + 1))
-    return Events(_truth(detector, vertices, kinematics), hits, offsets, detector)
+    return SimulatedEvents(_truth(detector, vertices, kinematics), hits, offsets, detector)
 
 
 def _final_state(

@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 _BORDERS = np.array([9, 10, 18, 19, 27, 28, 44, 45, 49, 50])
 
 
-class Settings(dict[Any, Any]):
+class DetectorSettings(dict[Any, Any]):
     """A mapping of ``detector.yaml``, which also says what each value is; keys are attributes."""
 
     def __init__(self, values: dict[Any, Any]) -> None:
@@ -40,15 +40,15 @@ class Settings(dict[Any, Any]):
 
 def _nested(value: Any) -> Any:
     if isinstance(value, dict):
-        return Settings(value)
+        return DetectorSettings(value)
     return tuple(map(_nested, value)) if isinstance(value, list) else value
 
 
 @cache
-def settings() -> Settings:
+def settings() -> DetectorSettings:
     """The settings that come with the package, read once; nothing changes them."""
     text = files(__package__).joinpath("detector.yaml").read_text(encoding="utf-8")
-    return Settings(yaml.safe_load(text))
+    return DetectorSettings(yaml.safe_load(text))
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def fiducial_grid(points: int) -> tuple[Floats, Floats]:
     return x[inside], y[inside]
 
 
-def section_at(target: Settings, x: Floats, y: Floats) -> Ints:
+def section_at(target: DetectorSettings, x: Floats, y: Floats) -> Ints:
     """Which of a target's sections is at each point: the last one that claims it."""
     chosen = np.zeros(x.shape, dtype=np.int64)
     angle = np.radians(target.angle)
@@ -247,7 +247,7 @@ class _Slab:
     code: int = 0
 
 
-def _build(frozen: Settings, image: str, modules: int, codes: int) -> Geometry:
+def _build(frozen: DetectorSettings, image: str, modules: int, codes: int) -> Geometry:
     geo = frozen.geometry
     slabs = _planes(frozen, 2 * modules) + _targets(frozen)
     slabs.sort(key=lambda slab: slab.start)
@@ -277,7 +277,7 @@ def _build(frozen: Settings, image: str, modules: int, codes: int) -> Geometry:
     )
 
 
-def _planes(frozen: Settings, count: int) -> list[_Slab]:
+def _planes(frozen: DetectorSettings, count: int) -> list[_Slab]:
     geo, plastic, lead = frozen.geometry, frozen.materials["scintillator"], frozen.materials["lead"]
     targets = np.array([target.code for target in geo.targets])
     slabs: list[_Slab] = []
@@ -303,14 +303,14 @@ def _planes(frozen: Settings, count: int) -> list[_Slab]:
     return slabs
 
 
-def _amounts(frozen: Settings, section: Settings) -> tuple[float, float, float]:
+def _amounts(frozen: DetectorSettings, section: DetectorSettings) -> tuple[float, float, float]:
     """Areal mass, scintillator-equivalent depth and radiation lengths of a section."""
     material = frozen.materials[section.material]
     mass = section.thickness / 10 * material.density
     return mass, mass * material.loss, mass / material.radiation_length
 
 
-def _targets(frozen: Settings) -> list[_Slab]:
+def _targets(frozen: DetectorSettings) -> list[_Slab]:
     """The targets as slabs of their mean matter; a vertex inside one knows its section."""
     slabs = []
     for target in frozen.geometry.targets:
@@ -334,7 +334,7 @@ def _with_air(slabs: list[_Slab]) -> list[_Slab]:
     return filled
 
 
-def _sections(frozen: Settings, codes: Ints) -> Sections:
+def _sections(frozen: DetectorSettings, codes: Ints) -> Sections:
     plastic = frozen.materials["scintillator"]
     mass = frozen.geometry.plane_mass
     rows: list[tuple[float, ...]] = [

@@ -30,7 +30,7 @@ _ROUNDS = 10_000  # a round accepts about half of what is left
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class RowTable:
     """Columns of equal length: the base of what comes in rows."""
 
     def __getitem__(self, rows: Any) -> Self:
@@ -44,7 +44,7 @@ class Table:
         return cls(
             *(
                 type(column[0]).join(column)
-                if isinstance(column[0], Table)
+                if isinstance(column[0], RowTable)
                 else np.concatenate(column)
                 for column in columns
             )
@@ -52,7 +52,7 @@ class Table:
 
 
 @dataclass(frozen=True, eq=False)
-class Particles(Table):
+class Particles(RowTable):
     """m particles of n events, in no order.
 
     Attributes:
@@ -131,7 +131,7 @@ def energy_after(kind: NDArray[np.integer], residual: Floats) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class Vertices(Table):
+class Vertices(RowTable):
     """Interaction points of n events.
 
     Attributes:

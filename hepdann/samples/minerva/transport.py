@@ -23,7 +23,7 @@ from .kinematics import (
     PHOTON,
     PROTON,
     Particles,
-    Table,
+    RowTable,
     Vertices,
     energy_after,
     isotropic,
@@ -39,7 +39,7 @@ _GRAIN = 1 / 128  # MeV and ns: what is written is rounded to this, far below an
 
 
 @dataclass(frozen=True, eq=False)
-class Tracks(Table):
+class Tracks(RowTable):
     """Particles with the place they start from.
 
     Attributes:
@@ -56,7 +56,7 @@ class Tracks(Table):
 
 
 @dataclass(frozen=True, eq=False)
-class Deposits(Table):
+class Deposits(RowTable):
     """Energy left in planes.
 
     Attributes:
@@ -266,7 +266,7 @@ def _showers(geometry: Geometry, photons: Tracks, generator: np.random.Generator
 
 
 @dataclass(frozen=True, eq=False)
-class Hits(Table):
+class RecordedHits(RowTable):
     """Hits of n events, event by event, in the order of planes and strips.
 
     Attributes:
@@ -306,7 +306,7 @@ def hits_of(
     z: Floats,
     conditions: Conditions,
     generators: dict[str, np.random.Generator],
-) -> Hits:
+) -> RecordedHits:
     """Hits that the photomultipliers record of the energy in planes of n events.
 
     Args:
@@ -336,7 +336,7 @@ def hits_of(
         wobble = generators["smearing"].standard_normal(len(energy))
         energy = energy * np.maximum(1 + conditions.smearing * wobble, 0)
     alive = ~dead_strips(geometry.planes, conditions.dead)[plane, strip]
-    return Hits(
+    return RecordedHits(
         event[alive],
         plane[alive],
         strip[alive],

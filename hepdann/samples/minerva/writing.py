@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from ...errors import ConfigError
 from ..files import Columns, Domain, new_arrays, sample_paths, write_files, write_trees
-from .events import Events, blocks, join_events
+from .events import SimulatedEvents, blocks, join_events
 from .geometry import VIEWS, Conditions, Geometry, segment_of, settings, target
-from .kinematics import Table
+from .kinematics import RowTable
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -59,7 +59,7 @@ Schema = Literal["flat", "grouped"]
 
 
 @dataclass(frozen=True, eq=False)
-class Track(Table):
+class Track(RowTable):
     """What tracking makes of n events.
 
     Attributes:
@@ -85,7 +85,7 @@ class _Clusters:
     place: Floats
 
 
-def find_tracks(events: Events) -> Track:
+def find_tracks(events: SimulatedEvents) -> Track:
     """Find the vertex of each event from its hits alone; the truth is not read."""
     geometry, n = events.geometry, len(events)
     first = np.full((3, n), geometry.planes)
@@ -99,7 +99,7 @@ def find_tracks(events: Events) -> Track:
     return _vertices(geometry, plane, length.max(axis=0))
 
 
-def _clusters(events: Events, view: int) -> _Clusters:
+def _clusters(events: SimulatedEvents, view: int) -> _Clusters:
     rows = np.flatnonzero(events.hit_view == view)
     hits, geometry = events.hits, events.geometry
     event, plane, strip = hits.event[rows], hits.plane[rows], hits.strip[rows]
@@ -114,7 +114,7 @@ def _clusters(events: Events, view: int) -> _Clusters:
     return _Clusters(event[starts], geometry.column[plane], geometry.middle[plane], place)
 
 
-def _lines(events: Events, clusters: _Clusters, planes: Ints) -> tuple[Ints, Ints]:
+def _lines(events: SimulatedEvents, clusters: _Clusters, planes: Ints) -> tuple[Ints, Ints]:
     """First column and number of columns of the longest line of a view in each event."""
     n, pitch = len(events), settings().geometry.strip_pitch
     middle = events.geometry.middle[planes]
@@ -199,7 +199,7 @@ def _vertices(geometry: Geometry, plane: Ints, length: Ints) -> Track:
     )
 
 
-_Tracked = tuple[Events, Track]
+_Tracked = tuple[SimulatedEvents, Track]
 
 
 def write_minerva(
@@ -255,7 +255,7 @@ def write_minerva(
     return write_files(paths, tracked, new_file, progress, 2 * events)
 
 
-def _columns(events: Events, track: Track) -> dict[str, Any]:
+def _columns(events: SimulatedEvents, track: Track) -> dict[str, Any]:
     """All that trees hold of some events."""
     import awkward as ak
 
@@ -275,7 +275,7 @@ def _columns(events: Events, track: Track) -> dict[str, Any]:
     }
 
 
-def event_ids(columns: dict[str, NDArray[Any]]) -> NDArray[np.uint64]:
+def event_numbers(columns: dict[str, NDArray[Any]]) -> NDArray[np.uint64]:
     """Event numbers as one integer: run, then subrun and gate of four digits, slice of two."""
     run, subrun, gate, number = (
         columns[name].astype(np.uint64) for name in ("run", "subrun", "gate", "slice")
@@ -284,7 +284,7 @@ def event_ids(columns: dict[str, NDArray[Any]]) -> NDArray[np.uint64]:
     return ((run * digits + subrun) * digits + gate) * np.uint64(100) + number
 
 
-def rasterised(events: Events, view: int) -> NDArray[np.float32]:
+def rasterised(events: SimulatedEvents, view: int) -> NDArray[np.float32]:
     """Images of a view.
 
     Args:
@@ -321,10 +321,10 @@ def _new_images(kind: str, path: Path, *, schema: Schema) -> Iterator[Callable[[
         yield add
 
 
-def _tables(events: Events, track: Track, kind: str, schema: Schema) -> Columns:
+def _tables(events: SimulatedEvents, track: Track, kind: str, schema: Schema) -> Columns:
     """What there is once an event, by the names of a schema."""
     columns = events.columns
-    tables: dict[str, Columns] = {"event_data": {"eventids": event_ids(columns)}}
+    tables: dict[str, Columns] = {"event_data": {"eventids": event_numbers(columns)}}
     if kind != "data":
         tables["vtx_data"] = {
             "planecodes": columns["planecode"].astype("u2"),

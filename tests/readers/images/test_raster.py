@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepdann.expressions import parse
-from hepdann.readers.pipeline.hits import Hits, rasterise
+from hepdann.readers.pipeline.hits import HitColumns, rasterise
 from hepdann.tensors import Transform, View
 
 VIEWS = (
@@ -32,7 +32,7 @@ def of(events):
     view, column, strip = (np.array(values, np.int64) for values in columns[:3])
     energy, time = (np.array(values, np.float32) for values in columns[3:])
     counts = np.array([len(event) for event in events], np.int64)
-    return Hits(counts, view, column, strip, {"energy": energy, "time": time})
+    return HitColumns(counts, view, column, strip, {"energy": energy, "time": time})
 
 
 def naive(events):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hepdann.readers.pipeline.blocks import Scratch
-from hepdann.readers.pipeline.streams import Stream
+from hepdann.readers.pipeline.streams import JobStream
 
 
 def late(value):
@@ -21,7 +21,7 @@ def late(value):
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_results_come_in_order_and_by_group(threads):
     jobs = ((number // 10, partial(late, number)) for number in range(40))
-    with Stream(jobs, threads) as stream:
+    with JobStream(jobs, threads) as stream:
         for group in range(4):
             assert list(stream.take(group)) == list(range(10 * group, 10 * group + 10))
         assert list(stream.take(4)) == []
@@ -31,7 +31,7 @@ def test_results_come_in_order_and_by_group(threads):
 def test_little_is_drawn_ahead(threads):
     drawn = []
     jobs = ((0, partial(late, drawn.append(number) or number)) for number in range(100))
-    with Stream(jobs, threads) as stream:
+    with JobStream(jobs, threads) as stream:
         for taken, _ in enumerate(stream.take(0), start=1):
             assert len(drawn) <= taken + threads + 2
 
@@ -42,7 +42,7 @@ def test_an_error_comes_in_its_turn_and_the_rest_of_its_group_can_be_left(thread
         raise ValueError("bad")
 
     jobs = [(0, partial(late, 1)), (0, fail), (0, partial(late, 2)), (1, partial(late, 3))]
-    with Stream(iter(jobs), threads) as stream:
+    with JobStream(iter(jobs), threads) as stream:
         results = stream.take(0)
         assert next(results) == 1
         with pytest.raises(ValueError, match="bad"):
@@ -58,14 +58,14 @@ def test_leaving_early_waits_for_what_runs_and_forgets_the_rest():
         time.sleep(0.02)
         running.remove(number)
 
-    with Stream(((0, partial(work, n)) for n in range(50)), 2) as stream:
+    with JobStream(((0, partial(work, n)) for n in range(50)), 2) as stream:
         next(stream.take(0))
         assert len(running) == 2
     assert running == []
 
 
 def test_one_thread_is_the_callers():
-    with Stream(iter([(0, threading.get_ident)]), 1) as stream:
+    with JobStream(iter([(0, threading.get_ident)]), 1) as stream:
         assert list(stream.take(0)) == [threading.get_ident()]
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
 from hepdann.readers import convert, scan
-from hepdann.readers.pipeline.entry_ranges import Source, choose_reader, unit_reader
+from hepdann.readers.pipeline.entry_ranges import RangeReader, choose_reader, unit_reader
 from hepdann.readers.root.baskets import locate, titles
 from hepdann.readers.root.pages import locate_pages
 from hepdann.tensors import open_tensors
@@ -253,8 +253,8 @@ def test_pages_of_an_rntuple_are_decoded_as_uproot_reads_them(write, monkeypatch
         with uproot.open(path) as opened:
             expected = {n: np.asarray(opened["events"][n].array()) for n in names}
         with monkeypatch.context() as patch:
-            patch.setattr("hepdann.readers.pipeline.entry_ranges.Source._by_uproot", None)
-            source = Source(file, names, size)
+            patch.setattr("hepdann.readers.pipeline.entry_ranges.RangeReader._by_uproot", None)
+            source = RangeReader(file, names, size)
             blocks = [source.read(*ends, np.empty) for ends in source.ranges]
         for name in names:
             found = np.concatenate([block.columns[name] for block in blocks])
