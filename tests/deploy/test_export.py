@@ -250,8 +250,9 @@ def test_mixtures_and_corrections_agree(run, events, weights):
 
 
 def test_what_differs_is_refused_and_listed(run, tmp_path, monkeypatch):
-    real = exporting.compare
-    monkeypatch.setattr(exporting, "compare", lambda *given: real(*given[:3], given[3] + 1e-4))
+    real = exporting.compare_scores
+    moved = lambda *given: real(*given[:3], given[3] + 1e-4)  # noqa: E731
+    monkeypatch.setattr(exporting, "compare_scores", moved)
     with pytest.raises(RunError, match=r"up to 0.0001, .* worst events .*\(0\.\d{9}, 0\.\d{9}\)"):
         export(run, tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
