@@ -1,27 +1,24 @@
 """The adversarial fit of a stack of affine maps: a critic of the inputs, with gradient penalty.
 
 Feature-major like every stack here: events are (K, F, n). The critic is piecewise linear, so its
-gradient with respect to the inputs is a product of its own matrices with the slopes of its units;
-the penalty is differentiated through that product, without a second derivative.
+gradient with respect to the inputs is a product of its own matrices with the slopes of its units,
+and that of the penalty one with the same slopes: all gradients are written out here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
-from torch.optim.adam import adam
 
+from ..stats.threads import one_thread
 from .affine import AdversaryOptions
 
-_SLOPE = 0.2
+Values = NDArray[np.float32]
+_SLOPE = np.float32(0.2)
 _HIDDEN = 64, 64  # widths of the critic
 _PENALTY = 0.3  # γ of γ/2 · mean |∇D|², on both sides
 _SMALLEST = 1e-12
@@ -45,16 +42,6 @@ class FittedStack:
     inner: NDArray[np.float64]
     bias: NDArray[np.float64]
     outer: NDArray[np.float64]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def fit_stack(
@@ -82,136 +69,175 @@ def fit_stack(
         k, r = len(seeds), options.residual
         shapes = (k, 0, 0), (k, 0), (k, r, options.noise), (k, r), (k, 0, r)
         return FittedStack(*(np.zeros(shape) for shape in shapes))
-    with _one_thread():
+    members = np.arange(len(seeds))[:, None]
+    sides = [
+        (x.astype(np.float32), np.stack(w).astype(np.float32))
+        for x, w in ((target, target_weight), (source, source_weight))
+    ]
+    with one_thread():
         game = _Game(target.shape[1], seeds, options)
         draws = [np.random.default_rng([seed, 0xAF]) for seed in seeds]
-        sides = [
-            (torch.from_numpy(np.ascontiguousarray(x, np.float32)),
-             torch.from_numpy(np.ascontiguousarray(np.stack(w), np.float32)))
-            for x, w in ((target, target_weight), (source, source_weight))
-        ]  # fmt: skip
         for first in range(0, options.steps, _CHUNK):
             count = min(_CHUNK, options.steps - first)
             size = (count, options.batch_size)
-            rows = [
-                torch.from_numpy(np.stack([d.integers(0, len(x), size) for d in draws], axis=1))
-                for x, _ in sides
-            ]
+            rows = [np.stack([d.integers(0, len(x), size) for d in draws], 1) for x, _ in sides]
             shape = (*size, options.noise)
             noise = [d.standard_normal(shape, np.float32) for d in draws] if options.noise else []
             for step in range(count):
                 batches = [
-                    (x[index[step]].transpose(1, 2), w.gather(1, index[step]))
+                    (x[index[step]].transpose(0, 2, 1), w[members, index[step]])
                     for (x, w), index in zip(sides, rows, strict=True)
                 ]
-                each = torch.from_numpy(np.stack([n[step].T for n in noise])) if noise else None
+                each = np.stack([n[step].T for n in noise]) if noise else None
                 game.step(*batches[0], *batches[1], each, first + step)
         return game.result()
+
+
+class _Parameters:
+    """Matrices of K members in one array, which Adam(.5, .99) moves."""
+
+    def __init__(self, *matrices: Values) -> None:
+        shapes = [one.shape[1:] for one in matrices]
+        self._ends = np.cumsum([0, *map(math.prod, shapes)])
+        self._shapes = shapes
+        self.flat = np.concatenate([one.reshape(len(one), -1) for one in matrices], axis=1)
+        self.values = self.views(self.flat)
+        self._first, self._second, self._steps = *np.zeros((2, *self.flat.shape), np.float32), 0
+
+    def views(self, flat: Values) -> list[Values]:
+        """The matrices within an array like ``flat``."""
+        pairs = zip(self._shapes, self._ends[:-1], self._ends[1:], strict=True)
+        return [flat[:, a:b].reshape(len(flat), *shape) for shape, a, b in pairs]
+
+    def update(self, rate: float, *gradients: Values) -> None:
+        """One step along gradients that are shaped like the matrices."""
+        flat = np.concatenate([one.reshape(len(one), -1) for one in gradients], axis=1)
+        self._steps += 1
+        self._first += 0.5 * (flat - self._first)
+        self._second += 0.01 * (flat * flat - self._second)
+        root = np.sqrt(self._second / (1 - 0.99**self._steps)) + 1e-8
+        self.flat -= rate / (1 - 0.5**self._steps) * self._first / root
 
 
 class _Game:
     """K critics against K maps."""
 
     def __init__(self, width: int, seeds: Sequence[int], options: AdversaryOptions) -> None:
-        self.options = options
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.options, k = options, len(seeds)
+        generators = [np.random.default_rng([seed, 0xAE]) for seed in seeds]
         a, b = _HIDDEN
-        self.critic = [
-            _uniform(generators, shape, fan_in).requires_grad_()
-            for shape, fan_in in (
+        self.critic = _Parameters(
+            *(_uniform(generators, shape, fan_in) for shape, fan_in in (
                 ((a, width), width), ((a, 1), width), ((b, a), a), ((b, 1), a), ((1, b), b),
-            )
-        ]  # fmt: skip
-        eye = torch.eye(width).expand(len(seeds), -1, -1).clone()
-        self.map = [eye.requires_grad_(), torch.zeros(len(seeds), width, 1, requires_grad=True)]
-        r = options.residual
-        self.extra = [
-            _uniform(generators, (r, width + options.noise), width).requires_grad_(),
-            torch.zeros(len(seeds), r, 1, requires_grad=True),
-            torch.zeros(len(seeds), width, r, requires_grad=True),
-        ]
-        self.mean = [p.detach().clone() for p in (*self.map, *self.extra)]
-        moving = [*self.map, *(self.extra if r else [])]
-        self.moving = (self.critic, moving)
-        self.moments = [
-            ([torch.zeros_like(p) for p in group], [torch.zeros_like(p) for p in group],
-             [torch.zeros(()) for _ in group])
-            for group in self.moving
-        ]  # fmt: skip
+            ))
+        )  # fmt: skip
+        r, zeros = options.residual, np.zeros
+        eye = np.eye(width, dtype=np.float32) + zeros((k, 1, 1), np.float32)
+        self.map = _Parameters(
+            eye, zeros((k, width, 1), np.float32),
+            _uniform(generators, (r, width + options.noise), width),
+            zeros((k, r, 1), np.float32), zeros((k, width, r), np.float32),
+        )  # fmt: skip
+        self.mean = self.map.flat.copy()
 
     def step(
-        self, target: Tensor, wt: Tensor, source: Tensor, ws: Tensor, noise: Tensor | None, at: int
+        self, target: Values, wt: Values, source: Values, ws: Values, noise: Values | None, at: int
     ) -> None:
-        """One step of the critics, then where it is their turn one of the maps."""
+        """One step of the critics, then where it is their turn one of the maps.
+
+        Args:
+            target: (K, F, n) events.
+            wt: (K, n) their weights.
+            source: likewise.
+            ws: likewise.
+            noise: (K, noise, n) numbers that the maps are given too.
+            at: number of the step.
+        """
         late = max(0.0, 2 * at / self.options.steps - 1)
         rate = self.options.learning_rate * 0.5 * (1 + math.cos(math.pi * late))
-        mapped = self._apply(target, noise)
-        both = torch.cat([mapped.detach(), source], dim=-1)
-        weight = torch.cat([wt, ws], dim=-1)
-        sign = torch.ones_like(weight)
-        sign[:, wt.shape[1] :] = -1.0
-        value, gradient = self._judge(both)
-        wasserstein = self.options.wasserstein
-        if wasserstein:
-            far = ((gradient + _SMALLEST).sqrt() - 1).clamp(min=0).square()
-            loss = value * sign * weight + _PENALTY * far * weight.abs()
-        else:
-            loss = (functional.softplus(value * sign) + 0.5 * _PENALTY * gradient) * weight
-        self._update(0, loss.sum() / wt.shape[1], rate)
+        matrix, offset, inner, bias, outer = self.map.values
+        given = target if noise is None else np.concatenate([target, noise], axis=1)
+        bent = np.tanh(inner @ given + bias)
+        mapped = matrix @ target + offset + outer @ bent
+        self._move_critic(mapped, wt, source, ws, rate)
         if (at + 1) % self.options.critic_steps:
             return
-        value, _ = self._judge(mapped, gradient=False)
-        loss = -value if wasserstein else functional.softplus(-value)
-        self._update(1, (loss * wt).sum() / wt.shape[1], rate)
-        decay = min(self.options.ema, (1 + at) / (10 + at))
-        with torch.no_grad():
-            for mean, now in zip(self.mean, (*self.map, *self.extra), strict=True):
-                mean.lerp_(now, 1 - decay)
+        value, slope = self._judged(mapped)[:2]
+        wrong = 1.0 if self.options.wasserstein else _sigmoid(-value)
+        pull = slope * (-wrong * wt[:, None] / wt.shape[1])
+        back = (outer.transpose(0, 2, 1) @ pull) * (1 - bent * bent)
+        self.map.update(
+            rate,
+            pull @ target.transpose(0, 2, 1), pull.sum(-1),
+            back @ given.transpose(0, 2, 1), back.sum(-1), pull @ bent.transpose(0, 2, 1),
+        )  # fmt: skip
+        self.mean += (1 - min(self.options.ema, (1 + at) / (10 + at))) * (self.map.flat - self.mean)
 
-    def _apply(self, z: Tensor, noise: Tensor | None) -> Tensor:
-        matrix, offset = self.map
-        y = torch.baddbmm(offset, matrix, z)
-        if self.options.residual:
-            inner, bias, outer = self.extra
-            given = z if noise is None else torch.cat([z, noise], dim=1)
-            y = y + torch.bmm(outer, torch.tanh(torch.baddbmm(bias, inner, given)))
-        return y
+    def _judged(self, x: Values) -> tuple[Values, ...]:
+        """D(x), larger for the source, (K, 1, n), and its gradient (K, F, n).
 
-    def _judge(self, x: Tensor, *, gradient: bool = True) -> tuple[Tensor, Tensor]:
-        """D(x), larger for the target, (K, n); and |∇D|², likewise."""
-        w1, b1, w2, b2, w3 = self.critic
-        first = torch.baddbmm(b1, w1, x)
-        second = torch.baddbmm(b2, w2, functional.leaky_relu(first, _SLOPE))
-        value = torch.bmm(w3, functional.leaky_relu(second, _SLOPE)).squeeze(1)
-        if not gradient:
-            return value, value
-        back = _before(w3.transpose(1, 2).expand_as(second), second)
-        back = _before(torch.bmm(w2.transpose(1, 2), back), first)
-        return value, torch.bmm(w1.transpose(1, 2), back).square().sum(1)
+        Also of both hidden layers the outputs, the slopes of the units, and the slopes of D in
+        front of them.
+        """
+        w1, b1, w2, b2, w3 = self.critic.values
+        first = w1 @ x + b1
+        slope1 = (first > 0) * (1 - _SLOPE) + _SLOPE
+        first *= slope1
+        second = w2 @ first + b2
+        slope2 = (second > 0) * (1 - _SLOPE) + _SLOPE
+        second *= slope2
+        back2 = slope2 * w3.transpose(0, 2, 1)
+        back1 = w2.transpose(0, 2, 1) @ back2
+        back1 *= slope1
+        gradient = w1.transpose(0, 2, 1) @ back1
+        return w3 @ second, gradient, first, second, slope1, slope2, back1, back2
 
-    def _update(self, which: int, loss: Tensor, rate: float) -> None:
-        """One step of Adam by the function behind torch's class, which imports a compiler."""
-        parameters, (first, second, steps) = self.moving[which], self.moments[which]
-        gradients = list(torch.autograd.grad(loss, parameters))
-        with torch.no_grad():
-            adam(
-                parameters, gradients, first, second, [], steps, fused=True, lr=rate, beta1=0.5,
-                beta2=0.99, eps=1e-8, weight_decay=0.0, amsgrad=False, maximize=False,
-            )  # fmt: skip
+    def _move_critic(
+        self, mapped: Values, wt: Values, source: Values, ws: Values, rate: float
+    ) -> None:
+        x = np.concatenate([mapped, source], axis=2)
+        weight = np.concatenate([wt, ws], axis=1)[:, None]
+        weight /= wt.shape[1]
+        sign = np.repeat(np.array([1, -1], np.float32), [wt.shape[1], ws.shape[1]])
+        value, gradient, first, second, slope1, slope2, back1, back2 = self._judged(x)
+        steep = np.square(gradient).sum(1, keepdims=True)
+        if self.options.wasserstein:
+            norm = np.sqrt(steep + np.float32(_SMALLEST))
+            pull = sign * weight
+            push = 2 * _PENALTY * np.maximum(norm - 1, 0) / norm * np.abs(weight)
+        else:
+            pull = _sigmoid(value * sign) * sign * weight
+            push = _PENALTY * weight
+        tilt = push * gradient  # the loss's derivative by the gradient of D, as pull is by D
+        w1, _, w2, _, _ = self.critic.values
+        tilt1 = w1 @ tilt
+        tilt1 *= slope1
+        tilt2 = w2 @ tilt1
+        tilt2 *= slope2
+        across = pull.transpose(0, 2, 1)
+        by_third = (second @ across).transpose(0, 2, 1) + tilt2.sum(-1)[:, None]
+        first *= pull
+        first += tilt1
+        self.critic.update(
+            rate,
+            back1 @ (pull * x + tilt).transpose(0, 2, 1), back1 @ across,
+            back2 @ first.transpose(0, 2, 1), back2 @ across, by_third,
+        )  # fmt: skip
 
     def result(self) -> FittedStack:
         """The averaged maps."""
-        matrix, offset, inner, bias, outer = (m.double().numpy() for m in self.mean)
+        views = self.map.views(self.mean)
+        matrix, offset, inner, bias, outer = (m.astype(np.float64) for m in views)
         return FittedStack(matrix, offset[..., 0], inner, bias[..., 0], outer)
 
 
-def _before(slopes: Tensor, inputs: Tensor) -> Tensor:
-    """The slopes before a leaky ReLU from those behind it."""
-    back: Tensor = torch.ops.aten.leaky_relu_backward(slopes, inputs.detach(), _SLOPE, False)
-    return back
+def _sigmoid(x: Values) -> Values:
+    return np.asarray(1 / (1 + np.exp(-x)))
 
 
-def _uniform(generators: Sequence[torch.Generator], shape: tuple[int, int], fan_in: int) -> Tensor:
+def _uniform(
+    generators: Sequence[np.random.Generator], shape: tuple[int, int], fan_in: int
+) -> Values:
+    """(K, …) numbers between ± 1/√fan_in, each generator's own."""
     bound = 1.0 / math.sqrt(fan_in)
-    drawn = [torch.rand(shape, generator=g) * 2 * bound - bound for g in generators]
-    return torch.stack(drawn)
+    return np.stack([g.uniform(-bound, bound, shape) for g in generators]).astype(np.float32)
