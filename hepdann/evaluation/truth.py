@@ -179,6 +179,9 @@ class PeekObserver:
             math.nan if score is None else accuracy(score, self._label, self._weight).value
             for score in scores
         ]
+
+    def save(self) -> None:
+        """Write the notes, if there is a file for them."""
         if self._notes is not None:
             self._notes.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._notes, json.dumps(self._accuracies).encode())

@@ -340,4 +340,7 @@ class _Observer:
         known = [s for s in scores if s is not None]  # no member stops early in a scan
         teacher = None if self.teacher is None else self.teacher[self.judge.watched]
         self.judge.watch(self.epochs, known, teacher)
+
+    def save(self) -> None:
+        """Write the notes."""
         write_run_file(self.notes, json.dumps(self.epochs.to_dict()).encode())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -37,6 +39,7 @@ HISTORY = (
     "validation_loss_domain", "validation_domain_accuracy", "target_expected_accuracy",
     "target_accuracy", "chosen",
 )  # fmt: skip
+_SAVE_EVERY = 2.0  # seconds from which an epoch is worth a checkpoint, which waits for the disk
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +104,10 @@ class Observer(Protocol):
         """
         ...
 
+    def save(self) -> None:
+        """Write the notes, before a checkpoint is written."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Trained:
@@ -150,13 +157,23 @@ def train_shard(
         tensorboard=events,
     )
     trainer.stack.clock = hooks.clock
+    saved = -math.inf
+
+    def write() -> None:
+        nonlocal saved
+        if observer is not None:
+            observer.save()
+        save_checkpoint(trainer, files.checkpoint, fingerprint)
+        saved = time.perf_counter()
 
     def save(trained: StackTrainer) -> None:
         monitor.epoch()
         hooks.clock.lap("health")
         if keep is not None:
             keep(trained)
-        save_checkpoint(trained, files.checkpoint, fingerprint)
+        late = time.perf_counter() - saved > _SAVE_EVERY
+        if late or trained.finished or trained.position:
+            write()
 
     load_checkpoint(trainer, files.checkpoint, fingerprint)
     hooks.clock.lap("preparation")
@@ -171,7 +188,11 @@ def train_shard(
             watch=None if observer is None else done.watch,
             stop=hooks.stop,
         )
-    return done if whole else replace(done, whole=False)
+    if whole:
+        return done
+    if not trainer.position:  # stopped behind an epoch that has no checkpoint
+        write()
+    return replace(done, whole=False)
 
 
 def load_shard(
