@@ -238,7 +238,6 @@ def _train(
 ) -> Run:
     from hepdann import runs
     from hepdann.config import Config, load_config, override
-    from hepdann.store.training_record import given_settings, has_begun
 
     path, flags = settings
     given = _flags(flags)
@@ -247,12 +246,15 @@ def _train(
         "report": interruption.wrap(live.report), "stop": interruption,
         "partial": interruption.partial,
     }  # fmt: skip
-    if resume and output is not None and (has_begun(output) or not inputs.named):
-        where: dict[str, Any] = {}
-        if inputs.named:
-            where = {"tensors": inputs.tensors, "data": inputs.data}
-        said = given_settings(config, given)
-        return runs.resume(output, **where, given=said, **hooks)
+    if resume and output is not None:
+        from hepdann.store.training_record import given_settings, has_begun
+
+        if has_begun(output) or not inputs.named:
+            where: dict[str, Any] = {}
+            if inputs.named:
+                where = {"tensors": inputs.tensors, "data": inputs.data}
+            said = given_settings(config, given)
+            return runs.resume(output, **where, given=said, **hooks)
     return runs.train(
         inputs.tensors, data=inputs.data, output=output,
         config=override(with_workers(config), given), **hooks,

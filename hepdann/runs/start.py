@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from os import PathLike
@@ -15,7 +16,6 @@ from ..errors import ConfigError, RunError
 from ..parallel import TRAINING, processes_for, refuse_in_worker, start_method
 from ..store.paths import new_folder, numbered_folder, refuse_existing
 from ..store.reading import check_version
-from ..store.training_record import StartRecord
 from ..tensors import Tensors, open_tensors
 from .folder import Run, finished_run
 from .progress import Report, shown, silent
@@ -93,6 +93,8 @@ def train(
     spread = config.train.device in ("auto", "cpu") and opened.tabular and passes > _MANY
     if processes_for(config.train.workers, 2, pays=spread) > 1:
         start_method(TRAINING)  # their server imports what it needs while this process does
+        for module in TRAINING:
+            importlib.import_module(module)
     from .job import Job
     from .training import run_job
 
@@ -151,6 +153,8 @@ def resume(
             the same: it names which, and how they differ.
         Interrupted: as in :func:`train`.
     """
+    from ..store.training_record import StartRecord
+
     folder = Path(folder)
     if not folder.is_dir():
         raise RunError("no such run folder", where=folder, mend="give the folder of a run with -o")
