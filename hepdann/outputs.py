@@ -150,7 +150,7 @@ def _named(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, *, lasting: bool = True) -> Iterator[Path]:
     """Write a file so that a reader meets the old one or the whole new one, never a part.
 
     The temporary name is in the folder of the target, because a rename is atomic within one file
@@ -160,6 +160,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Args:
         path: the output; a symbolic link is followed, an existing file survives any failure.
+        lasting: wait until the disk has it, so that it outlives a crash of the machine.
 
     Yields:
         The temporary path to write, which takes the name ``path`` at a clean exit and is removed
@@ -183,21 +184,23 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.touch(exist_ok=False)
         yield temporary
         with _named(path):
-            _sync(temporary)
+            if lasting:
+                _sync(temporary)
             temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(target.parent)
+    if lasting:
+        _sync(target.parent)
 
 
-def write_whole(path: str | Path, content: bytes | memoryview) -> None:
-    """Write a file at once, whole or not at all.
+def write_whole(path: str | Path, content: bytes | memoryview, *, lasting: bool = True) -> None:
+    """Write a file at once, whole or not at all; ``lasting`` as in :func:`replacing`.
 
     Raises:
         OSError: as :func:`replacing`; it carries the name ``path``.
     """
-    with replacing(path) as part, _named(path):
+    with replacing(path, lasting=lasting) as part, _named(path):
         part.write_bytes(content)
 
 

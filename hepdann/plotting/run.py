@@ -121,7 +121,7 @@ def pictures(
             if not (folder / path.name).exists():
                 with suppress(OSError, RunError):  # somebody else's folder
                     folder.mkdir(exist_ok=True)
-                    write_whole(folder / path.name, png)
+                    write_whole(folder / path.name, png, lasting=False)
     return {j.name: image for j in jobs if (image := known.get(j.name)) is not None}
 
 
@@ -308,7 +308,8 @@ class _Page:
             texts = {KEY: mark_of_figure(self.mark, name)} if self.mark else {}
             made = save(ax, self.folder / name, look.formats, texts)
             made.append(self.folder / f"{name}{_NUMBERS}")
-            write_whole(made[-1], json.dumps(jsonable(values), allow_nan=False).encode())
+            text = json.dumps(jsonable(values), allow_nan=False)
+            write_whole(made[-1], text.encode(), lasting=False)
         return made
 
 

@@ -377,6 +377,6 @@ def save(
         else:
             with _lean_fonts():
                 figure.savefig(image, format=kind, metadata=dates)
-        write_whole(target, image.getbuffer())
+        write_whole(target, image.getbuffer(), lasting=False)  # it can be drawn again
         made.append(target)
     return made
