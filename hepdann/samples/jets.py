@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from .files import (
     DOMAINS,
@@ -193,6 +192,7 @@ def _jets_of(
     """Turn independent normal numbers into the columns of one kind of jet."""
     scores = normal @ _cholesky(kind, tuple(change.correlation.items())).T
     from scipy.interpolate import PchipInterpolator  # slow to import, and seldom needed
+    from scipy.special import ndtr, ndtri
 
     factors = change.b if kind.isb else change.light
     values = np.empty_like(scores)
