@@ -15,10 +15,10 @@ from pydantic import BaseModel
 
 from .._version import __version__
 from ..errors import ConfigError
+from .document import scalar
 from .load import override
 from .models import Config, TrainConfig
 from .plots import PlotConfig
-from .report import scalar
 from .samples import ImagesConfig
 
 if TYPE_CHECKING:

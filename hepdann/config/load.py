@@ -13,17 +13,12 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError
 from ..inputs import regular_file
-from .report import (
-    LARGEST,
-    Lines,
-    config_error,
-    dump,
-    parse,
-)
+from .report import config_error
 from .samples import ConversionConfig
 from .section import proposal
 
 if TYPE_CHECKING:
+    from .document import Lines
     from .models import Config
 
 Kind = TypeVar("Kind", bound=ConversionConfig)
@@ -110,6 +105,7 @@ def parse_config(
     known_names: bool = True,
 ) -> Config:
     """Read a configuration from YAML text; see :func:`load_config`."""
+    from .document import parse
     from .models import Config
 
     values, lines = parse(text, source)
@@ -152,6 +148,8 @@ def load_config(
             the wrong type, settings that contradict each other, an environment variable that is
             not set. It names file, line and key, and all other wrong keys of the file.
     """
+    from .document import LARGEST
+
     file_path = regular_file(_find(path), ConfigError, mend="name a YAML file")
     try:
         with file_path.open(encoding="utf-8-sig") as file:
@@ -196,6 +194,8 @@ def override(config: Kind, changes: Mapping[str, Any], *, known_names: bool = Tr
 
 def dump_config(config: Config) -> str:
     """The configuration as YAML, every value written out; ``parse_config`` reads it back."""
+    from .document import dump
+
     return dump(config.model_dump(mode="json", by_alias=True))
 
 

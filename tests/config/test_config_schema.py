@@ -8,7 +8,7 @@ import re
 import pytest
 
 from hepdann.config import json_schema, shipped_configs
-from hepdann.config.report import parse
+from hepdann.config.document import parse
 
 # The keywords of draft 2020-12 that the schema may use, with what their value must be.
 KEYWORDS = {

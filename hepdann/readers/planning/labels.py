@@ -187,8 +187,13 @@ def _add_small(distinct: set[float], values: NDArray[Any]) -> bool:
     elif values.dtype.kind in "iu":
         distinct |= {float(value) for value in np.flatnonzero(np.bincount(values.astype(np.intp)))}
     else:
-        distinct |= {float(value) for value in np.unique(values)[: _MOST + 1]}
+        distinct |= {float(value) for value in _sorted_once(values)[: _MOST + 1]}
     return len(distinct) <= _MOST and distinct <= set(range(_MOST))
+
+
+def _sorted_once(values: NDArray[Any]) -> NDArray[Any]:
+    """What ``numpy.unique`` gives, which without counts imports masked arrays."""
+    return np.unique(values, return_counts=True)[0]
 
 
 def _distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -197,7 +202,7 @@ def _distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
         return values
     low, high = int(values.min()), int(values.max())
     if high - low > _MOST_CLASSES:
-        return np.unique(values)
+        return _sorted_once(values)
     return np.flatnonzero(np.bincount(values - low)) + low
 
 

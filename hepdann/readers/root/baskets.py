@@ -290,7 +290,7 @@ def list_baskets(branch: Any, name: str, others: frozenset[str]) -> BasketPlaces
     end = branch.file.source.num_bytes
     if count and (seeks.min() < 0 or sizes.min() <= 0 or (seeks > end - sizes).any()):
         raise ValueError("a basket lies outside of the file")
-    if len(np.unique(seeks)) < count:
+    if len(set(seeks.tolist())) < count:
         raise ValueError("two baskets are in one place")
     return BasketPlaces(name, edges, seeks, sizes, str(branch.name), others)
 
