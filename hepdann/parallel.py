@@ -359,7 +359,7 @@ def start_method(modules: Sequence[str] = TRAINING + DRAWING) -> ForkServerConte
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["hepdann.server", *modules])
+    context.set_forkserver_preload(list(modules))
     before = dict(os.environ)
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
@@ -387,7 +387,6 @@ def _work(connection: Connection) -> None:
     """Do the tasks that come in, with one thread; the body of a worker process."""
     gc.freeze()  # what the server imported stays
     gc.set_threshold(50_000)
-    gc.enable()
     for kind in _SIGNALS:
         signal.signal(kind, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

@@ -168,7 +168,6 @@ def diagnose(
     Raises:
         HepdannError: too few events for a test.
     """
-    labels, fractions = None, None
     tests: list[Any] = side_by_side(
         (
             partial(
@@ -183,33 +182,43 @@ def diagnose(
     if not first.shift and not first.differing:
         return first
 
+    labels: LabelShift | None = None
+
     def as_labels() -> LabelShift | None:
+        nonlocal labels
         if classifier is not None:
             assert isinstance(mc, Source)
             with suppress(HepdannError):  # too few events
-                return label_shift(classifier, mc, target, names, seed=seed, most=max_events)
-        return None
+                labels = label_shift(classifier, mc, target, names, seed=seed, most=max_events)
+        return labels
 
-    if not first.shift:
-        return replace(first, labels=as_labels())
-    explained: list[Any] = side_by_side(
-        (as_labels, partial(_closures, mc, target, classifier, seed, max_events))
-    )
-    labels, closures = explained
-    if labels is not None and labels.alone:
-        value, error, mc_share = map(np.asarray, (labels.target, labels.error, labels.mc))
-        residual = test.auc, labels.auc
-        fractions = FractionEstimate(value, error, mc_share, residual, shift=True)
-    elif labels is not None and alignable:
+    def beside_a_shift() -> FractionEstimate | None:
+        """For nothing where the labels alone explain the shift, which may not be known yet."""
+        if classifier is None or not alignable or (labels is not None and labels.alone):
+            return None
         assert isinstance(mc, Source)
         test_split = SPLITS.index("test")  # the fractions are estimated without it
         with suppress(HepdannError):  # too few events
-            fractions = estimate_fractions(
+            return estimate_fractions(
                 mc.take(mc.split != test_split),
                 target.take(target.split != test_split),
                 seed=seed,
                 max_events=2 * max_events,
             )
+        return None
+
+    if not first.shift:
+        return replace(first, labels=as_labels())
+    explained: list[Any] = side_by_side(
+        (as_labels, beside_a_shift, partial(_closures, mc, target, classifier, seed, max_events))
+    )
+    labels, fractions, closures = explained
+    if labels is None:
+        fractions = None
+    elif labels.alone:
+        value, error, mc_share = map(np.asarray, (labels.target, labels.error, labels.mc))
+        residual = test.auc, labels.auc
+        fractions = FractionEstimate(value, error, mc_share, residual, shift=True)
     return replace(first, labels=labels, closures=closures, fractions=fractions)
 
 
