@@ -352,26 +352,19 @@ class RunCriteria:
         return layers[0], layers[1], loss, weights[0], weights[1]
 
 
-def run_criteria(
-    scores: RunScores,
-    teacher: str | None,
-    residuals: Mapping[str, Figure],
-    domain_aucs: Mapping[str, float | None],
-) -> Table:
+def run_criteria(scores: RunScores, teacher: str | None, residuals: Mapping[str, Figure]) -> Table:
     """Criteria of every candidate of a run: method, or ``method/network``, to criterion to value.
 
-    The AUCs between the domains are among them: ``residuals`` after each closed-form map
-    (source-only is none), ``domain_aucs`` in the feature layer. Without a teacher
+    The AUCs ``residuals`` between the domains after each closed-form map are among them
+    (source-only is none), those in the feature layer are not. Without a teacher
     (:func:`teacher_of`) there is none.
     """
     if teacher is None:
         return {}
     table = RunCriteria(scores, teacher).table()
     for name, figures in table.items():
-        method = name.split("/")[0]
-        residual = residuals.get(method)
+        residual = residuals.get(name.split("/")[0])
         figures["residual_auc"] = None if residual is None else number(residual.value)
-        figures["domain_auc"] = domain_aucs.get(name)
     return table
 
 

@@ -238,11 +238,13 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         rows = trained or [row for row in history if row["method"] == RAW]
         return method_figures(scores, name, mc, target, rows, residuals.get(name))
 
-    blocks = side_by_side(partial(block, name) for name in scores.methods)
-    methods = dict(zip(scores.methods, blocks, strict=True))
-    heads = {name: block["domain"]["auc_features"] for name, block in methods.items()}
     teacher = teacher_of(scores, advice.get("teacher"))
-    criteria = run_criteria(scores, teacher, residuals, heads)
+    calls = [partial(run_criteria, scores, teacher, residuals)]
+    done: list[Any] = side_by_side([*calls, *(partial(block, name) for name in scores.methods)])
+    criteria, *blocks = done
+    methods = dict(zip(scores.methods, blocks, strict=True))
+    for name, figures in criteria.items():
+        figures["domain_auc"] = methods[name]["domain"]["auc_features"] if name in methods else None
     health = _method_health(folder)
     for name in methods:
         methods[name]["health"] = health.get(name)
