@@ -121,10 +121,11 @@ def _data(data: Path | None, name: str) -> Path:
     )
 
 
-def _make_moons(path: Path) -> None:
+def make_moons(path: Path, seed: int = 0) -> None:
+    """Write the moons: points of the source by this seed, of the target by the next one."""
     tables = {}
-    for seed, (domain, turn) in enumerate((("mc", 0.0), ("data", ROTATION))):
-        generator = np.random.default_rng(seed)
+    for stream, (domain, turn) in enumerate((("mc", 0.0), ("data", ROTATION)), seed):
+        generator = np.random.default_rng(stream)
         for part, count in MOONS.items():
             tables[domain, part] = moons(count, turn, generator)
     write_parts(
@@ -146,7 +147,7 @@ def _moons(output: Path, data: Path | None, shipped: Shipped) -> Plan:
         (train.lambda_,),
         shallow=True,
         scale=1.0,
-        make=_make_moons,
+        make=make_moons,
     )
     deeper = {
         "extractor": [50, 50],

@@ -106,7 +106,7 @@ def test_ctrl_c_while_a_training_makes_its_files_ends_it_at_once(tmp_path, monke
         signal.raise_signal(signal.SIGINT)
         path.write_bytes(b"went on")
 
-    monkeypatch.setattr("hepdann.experiments.plans._make_moons", make)
+    monkeypatch.setattr("hepdann.experiments.plans.make_moons", make)
     interruption = Interruption()
     with interruption.listening(), pytest.raises(Left):
         benchmark("moons", output=tmp_path, seeds=1, workers=1, stop=interruption,
