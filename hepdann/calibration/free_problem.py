@@ -28,12 +28,14 @@ class Place:
     Attributes:
         before: (N, F) the mixing.
         mapped: (N, F) behind it.
+        below: (P, N) where these are between the knots of each direction.
         left: (P * B,) weighted differences of the distributions.
         pulled: residuals that draw toward the identity.
     """
 
     before: Floats
     mapped: Floats
+    below: NDArray[np.int16]
     left: Floats
     pulled: Floats
 
@@ -128,9 +130,9 @@ class FreeProblem:
         blocks[np.arange(f), :, np.arange(f)] = theta
         h = self.x + self.basis @ blocks.reshape(f * k, f) + smear * self.noise
         data, mapped = self.data, h @ mixing.T
-        apart = data.distributions(mapped, self.weight)[0] - data.cdf
+        cdf, below = data.placed(mapped, self.weight)
         pulled = self.penalty @ (point - self.identity)
-        return Place(h, mapped, (apart * data.root).ravel(), pulled)
+        return Place(h, mapped, below, ((cdf - data.cdf) * data.root).ravel(), pulled)
 
     def jacobian(self, point: Floats, place: Place | None = None) -> Floats:
         """(P * B, parameters) derivatives of what is left by all parameters that are free."""
@@ -138,7 +140,7 @@ class FreeProblem:
         data, (f, k) = self.data, self.shape
         alone, moves = f * (k + 1), self._moves.copy()
         moves[:, alone : alone + f] = place.before * self.weight[:, None]
-        sums = data.moved(place.mapped, moves)[..., : alone + f]
+        sums = data.moved(place.below, moves)[..., : alone + f]
         through = data.directions.T @ self.split(point)[2]  # (P, F): of h_j along each direction
         through = np.concatenate([np.repeat(through, k, axis=1), through], axis=1)
         whole = np.empty((*sums.shape[:2], len(point)))

@@ -18,45 +18,55 @@ typedef float Floats __attribute__((vector_size(32), aligned(4), may_alias));
  * first: (tables,) where the steps of a table begin in
  * lines: (steps, 2) slope and start of the place between the knots
  * weight, label: (events,)
- * sums: (labels, rows, knots, 2) of weights, and of weights by the part of the way to the next knot
- * columns: (events, count, 8) what is summed over the events that are inside
- * moved: (rows, knots, count, 8), in place of sums where there is a count
- * Sums are added to what is there. */
+ * sums: (labels, rows, knots, 2) of weights, and of weights by the part of the way to the next knot,
+ *     which are added to what is there
+ * below: (rows, events) the knot below each event, -1 before the first */
 WIDEST void hepdann_marginals(const double *along, int64_t rows, int64_t events, const int64_t *table,
                               const double *ends, const int64_t *first, const double *lines,
                               const double *weight, const int64_t *label, int64_t knots, double *sums,
-                              const Floats *columns, int64_t count, Floats *moved)
+                              int16_t *below)
 {
-    for (int64_t row = 0; row < rows; row++, along += events, moved += knots * count) {
+    for (int64_t row = 0; row < rows; row++, along += events, below += events) {
         const double low = ends[2 * table[row]], last = ends[2 * table[row] + 1];
         const double *line = lines + 2 * first[table[row]];
         for (int64_t start = 0; start < events; start += EVENTS) {
             const int some = events - start < EVENTS ? (int)(events - start) : EVENTS;
-            int32_t below[EVENTS];
+            int32_t knot[EVENTS];
             double part[EVENTS], step[EVENTS];
             for (int e = 0; e < some; e++) {
                 const double z = along[start + e] - low, above = z > 0 ? z : 0; /* NaN becomes 0 */
                 step[e] = above < last ? above : last;
-                below[e] = (int32_t)step[e];
+                knot[e] = (int32_t)step[e];
             }
             for (int e = 0; e < some; e++) {
-                const double place = line[2 * below[e]] * step[e] + line[2 * below[e] + 1];
-                below[e] = (int32_t)place;
-                part[e] = place - below[e];
+                const double place = line[2 * knot[e]] * step[e] + line[2 * knot[e] + 1];
+                knot[e] = (int32_t)place;
+                part[e] = place - knot[e];
             }
-            for (int e = 0; e < (count ? 0 : some); e++) {
-                double *sum = sums + 2 * ((label[start + e] * rows + row) * knots + below[e]);
+            for (int e = 0; e < some; e++)
+                below[start + e] = (int16_t)(step[e] > 0 ? knot[e] : -1);
+            for (int e = 0; e < some; e++) {
+                double *sum = sums + 2 * ((label[start + e] * rows + row) * knots + knot[e]);
                 sum[0] += weight[start + e];
                 sum[1] += weight[start + e] * part[e];
             }
-            for (int e = 0; e < (count ? some : 0); e++) {
-                const Floats *from = columns + (start + e) * count;
-                Floats *to = moved + below[e] * count;
-                for (int64_t c = 0; c < (step[e] > 0 ? count : 0); c++)
-                    to[c] += from[c];
-            }
         }
     }
+}
+
+/* below: (rows, events) as above
+ * columns: (events, count, 8) what is summed over the events above a knot, but before the next
+ * moved: (rows, knots, count, 8) the sums, which are added to what is there */
+WIDEST void hepdann_moved(const int16_t *below, int64_t rows, int64_t events, int64_t knots,
+                          const Floats *columns, int64_t count, Floats *moved)
+{
+    for (int64_t row = 0; row < rows; row++, below += events, moved += knots * count)
+        for (int64_t e = 0; e < events; e++) {
+            const Floats *from = columns + e * count;
+            Floats *to = moved + below[e] * count;
+            for (int64_t c = 0; c < (below[e] < 0 ? 0 : count); c++)
+                to[c] += from[c];
+        }
 }
 
 #define CELLS 8192

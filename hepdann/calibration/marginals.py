@@ -76,7 +76,8 @@ class Marginals:
         unit[unit == 0] = 1.0
         self.directions = np.concatenate([np.eye(width), random]).T / unit[:, None]
         along = self.directions.T @ features.T
-        self._step = np.where(along.std(axis=1) > 0, 0.5 * _GAP * along.std(axis=1), 1.0)
+        spread = along.std(axis=1)
+        self._step = np.where(spread > 0, 0.5 * _GAP * spread, 1.0)
         places = [_knots(x / step, knots) for x, step in zip(along, self._step, strict=True)]
         self._count = max(map(len, places))
         self._tables(places)
@@ -117,8 +118,15 @@ class Marginals:
             label: (n,) class; ``None`` of a single one.
             classes: their number C.
         """
-        along, rows = self._along(features)
-        return _cumulative(self._sums(along, rows, weight, label, classes)[0])
+        return _cumulative(self._sums(*self._along(features), weight, label, classes)[0])
+
+    def placed(self, features: Floats, weight: Floats) -> tuple[Floats, NDArray[np.int16]]:
+        """The distribution (P, B) of (n, F) events, and for :meth:`moved` the knots below them.
+
+        These are (P, n); -1 of an event before the first, where it moves nothing.
+        """
+        sums, below = self._sums(*self._along(features), weight)
+        return _cumulative(sums)[0], below
 
     def apart(self, row: int, along: Floats, weight: Floats) -> Floats:
         """Distances (m,) of m samples from the data in one direction.
@@ -132,16 +140,29 @@ class Marginals:
         (f,) = _cumulative(self._sums(along / self._step[row], rows, weight)[0])
         return np.asarray((((f - self.cdf[row]) * self.root[row]) ** 2).sum(axis=1))
 
-    def moved(self, features: Floats, columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    def moved(self, below: NDArray[np.int16], columns: NDArray[np.float32]) -> NDArray[np.float32]:
         """Derivatives (P, B, K) of weighted differences, where events move along each direction.
 
         Args:
-            features: (n, F) of the events.
+            below: (P, n) as of :meth:`placed`.
             columns: (n, K) how far each of K parameters moves an event along any direction, times
                 its share of the weights; K is a multiple of 8.
         """
-        along, rows = self._along(features)
-        sums = self._sums(along, rows, np.zeros(len(features)), columns=columns)[1]
+        sums = np.zeros((len(below), self._count, columns.shape[1]), np.float32)
+        types = (np.int16, int, int, int, np.float32, int, np.float32)
+        compute = function("moved", *types)
+        if compute is not None:
+            compute(below, *below.shape, self._count, columns, columns.shape[1] // 8, sums)
+        else:
+            from scipy.sparse import csc_array
+
+            at = np.maximum(below, 0) + np.arange(len(below))[:, None] * self._count
+            inside = (below >= 0).astype(np.float32)
+            ends = np.arange(0, inside.size + 1, len(below))
+            table = csc_array(
+                (inside.T.ravel(), at.T.ravel(), ends), (sums[..., 0].size, len(columns))
+            )
+            sums += (table @ columns).reshape(sums.shape)
         sums *= self._fall
         return sums
 
@@ -164,38 +185,31 @@ class Marginals:
         weight: Floats,
         label: NDArray[np.integer] | None = None,
         classes: int = 1,
-        columns: NDArray[np.float32] | None = None,
-    ) -> tuple[Floats, NDArray[np.float32]]:
+    ) -> tuple[Floats, NDArray[np.int16]]:
         """What ``marginals.c`` sums up of (R, n) events along directions, in steps."""
         label = np.zeros(len(weight), np.int64) if label is None else label
-        columns = np.zeros((len(weight), 0), np.float32) if columns is None else columns
         sums = np.zeros((classes, len(rows), self._count, 2))
-        moved = np.zeros((len(rows), self._count, columns.shape[1]), np.float32)
-        wide, whole, real = np.float64, np.int64, np.float32
-        types = (wide, int, int, whole, wide, whole, wide, wide, whole, int, wide, real, int, real)
+        below = np.empty(along.shape, np.int16)
+        wide, whole = np.float64, np.int64
+        types = (wide, int, int, whole, wide, whole, wide, wide, whole, int, wide, np.int16)
         compute = function("marginals", *types)
         if compute is not None:
             compute(
                 along, *along.shape, rows, self._ends, self._first, self._lines, weight,
-                label.astype(whole), self._count, sums, columns, columns.shape[1] // 8, moved,
+                label.astype(whole), self._count, sums, below,
             )  # fmt: skip
-            return sums, moved
-        from scipy.sparse import csc_array
-
+            return sums, below
         positions = self._located(along, rows)
-        below = positions.astype(np.intp)
-        at = below + np.arange(len(rows))[:, None] * self._count
-        flat = (at + label * (len(rows) * self._count)).ravel()
-        for n, part in enumerate((np.ones_like(positions), positions - below)):
+        knot = positions.astype(np.intp)
+        flat = (
+            knot + np.arange(len(rows))[:, None] * self._count + label * sums[0, ..., 0].size
+        ).ravel()
+        for n, part in enumerate((np.ones_like(positions), positions - knot)):
             sums[..., n] = np.bincount(flat, (part * weight).ravel(), sums[..., 0].size).reshape(
                 sums.shape[:-1]
             )
-        if columns.shape[1]:
-            inside = (positions > 0).astype(np.float32).T.ravel()
-            ends = np.arange(0, inside.size + 1, len(rows))
-            table = csc_array((inside, at.T.ravel(), ends), (moved[..., 0].size, len(columns)))
-            moved += (table @ columns).reshape(moved.shape)
-        return sums, moved
+        below[:] = np.where(positions > 0, knot, -1)
+        return sums, below
 
     def response(self, operator: Floats, features: Floats) -> Floats:
         """What each event adds to linear functions of the distribution.
@@ -230,7 +244,8 @@ def _cumulative(sums: Floats) -> Floats:
 
 def _knots(x: Floats, count: int) -> NDArray[np.intp]:
     """Quantiles of x, which is in units of half the least distance, rounded and apart by that."""
-    quantiles = np.rint(np.quantile(x, np.linspace(_OUTSIDE, 1 - _OUTSIDE, count)))
+    at = np.linspace(_OUTSIDE, 1 - _OUTSIDE, count) * (len(x) - 1)
+    quantiles = np.rint(np.interp(at, np.arange(len(x)), np.sort(x)))
     kept = [int(quantiles[0]) - 2]
     for value in quantiles.astype(np.intp):
         if value - kept[-1] >= 2:

@@ -61,13 +61,16 @@ def test_what_is_compiled_says_what_numpy_says(monkeypatch):
 
     def summed():
         matched = free_fit._matched(values, known)
-        return data.distributions(x, weight, label, 2), data.moved(x, columns), matched
+        cdf, below = data.placed(x, weight)
+        moved = data.moved(below, columns)
+        return data.distributions(x, weight, label, 2), cdf, moved, below, matched
 
     compiled = summed()
     for module in (marginals, free_fit):
         monkeypatch.setattr(module, "function", lambda *_: None)
     plain = summed()
-    for one, other in zip(compiled[:2], plain[:2], strict=True):
+    for one, other in zip(compiled[:3], plain[:3], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
-    assert np.array_equal(np.sort(compiled[2]), np.sort(plain[2]))
-    assert np.mean(compiled[2][0] == plain[2][0]) > 0.9  # what is nearly equal, in any order
+    assert np.array_equal(compiled[3], plain[3])
+    assert np.array_equal(np.sort(compiled[4]), np.sort(plain[4]))
+    assert np.mean(compiled[4][0] == plain[4][0]) > 0.9  # what is nearly equal, in any order
