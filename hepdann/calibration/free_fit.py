@@ -190,12 +190,12 @@ def _maps_of(
 def _matched(values: Floats, y: Floats) -> Floats:
     """Of each row of values (S, n), as many sorted ones at their ranks."""
     matched = np.empty_like(values)
-    compute = function("match", np.float64, int, int, np.float64, np.float64)
+    compute = function("match", np.float64, int, int, np.float64, np.float64, np.float64)
     if compute is not None:
         # whose cells are finer than a thousandth of the central width, where most events are
         low, middle, high = y[[len(y) // 6, len(y) // 2, -1 - len(y) // 6]]
-        width = (high - low) / 2 or y.std() or 1.0
-        compute((values - middle) / width, *values.shape, y, matched)
+        centre = np.array([middle, (high - low) / 2 or y.std() or 1.0])
+        compute(values, *values.shape, centre, y, matched)
         return matched
     np.put_along_axis(matched, np.argsort(values), y[None], axis=1)
     return matched

@@ -71,16 +71,17 @@ WIDEST void hepdann_moved(const int16_t *below, int64_t rows, int64_t events, in
 
 #define CELLS 8192
 
-/* values: (rows, events), around 0 and of width 1; those of a cell count as they come
+/* values: (rows, events); those of a cell count as they come
+ * centre: (2,) of the cells, and the width of their finer half
  * sorted: (events,)
  * matched: (rows, events) what is sorted, at the rank of each value */
-WIDEST void hepdann_match(const double *values, int64_t rows, int64_t events, const double *sorted,
-                          double *matched)
+WIDEST void hepdann_match(const double *values, int64_t rows, int64_t events, const double *centre,
+                          const double *sorted, double *matched)
 {
     for (int64_t row = 0; row < rows; row++, values += events, matched += events) {
         int32_t rank[CELLS + 1] = {0};
         for (int64_t e = 0; e < events; e++) {
-            const double z = values[e], size = z < 0 ? -z : z;
+            const double z = (values[e] - centre[0]) / centre[1], size = z < 0 ? -z : z;
             const double share = size < 1e300 ? z / (1 + size) : 0;
             matched[e] = (double)(int32_t)((CELLS - 1) / 2.0 * (1 + share));
         }
