@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -52,9 +52,10 @@ Maps = dict[int, list[Floats]]
 End = tuple[float, Floats]  # what is minimised, and the point
 
 
+@one_thread()
 def fit_free(
     mc: Source, target: Target, *, seed: int = 0, directions: int = 48
-) -> tuple[FreeMap, float, Floats]:
+) -> tuple[FreeMap, float, Callable[[], Floats]]:
     """Fit a free map to the data at given class fractions of MC.
 
     Args:
@@ -65,8 +66,8 @@ def fit_free(
         directions: random directions beside the features.
 
     Returns:
-        The map, the mean squared difference of the distributions that is left, and the change of
-        all parameters, one standard error of it, that changes the distributions most.
+        The map, the mean squared difference of the distributions that is left, and what computes
+        the change of all parameters, one standard error of it, that changes the distributions most.
     """
     mc, target = finite(mc), finite(target)
     identity = FreeMap.identity(np.asarray(mc.features, dtype=np.float64))
@@ -81,29 +82,31 @@ def fit_free(
     noise = 1 / min(len(search.x), len(search.y))
     levels = [(first.tightened(s), search.tightened(s)) for s in _TIGHT]
     whole = problem(_MOST, directions)
-    with one_thread():
 
-        def followed(mixing: Floats) -> list[End]:
-            starts = _starts(first, mixing, generator)
-            return side_by_side([partial(_followed, *level, starts) for level in levels])
+    def followed(mixing: Floats) -> list[End]:
+        starts = _starts(first, mixing, generator)
+        return side_by_side([partial(_followed, *level, starts) for level in levels])
 
-        ends = followed(np.eye(len(identity.sigma)))
-        if min(ends, key=_value)[0] > _OPEN * noise:
-            mixing = _turned(problem(_TURNED, directions // 2), generator)
-            if mixing is not None:
-                ends = [min(p, key=_value) for p in zip(ends, followed(mixing), strict=True)]
+    ends = followed(np.eye(len(identity.sigma)))
+    if min(ends, key=_value)[0] > _OPEN * noise:
+        mixing = _turned(problem(_TURNED, directions // 2), generator)
+        if mixing is not None:
+            ends = [min(p, key=_value) for p in zip(ends, followed(mixing), strict=True)]
 
-        def settled(end: End) -> End:
-            return whole.refine(search.refine(end[1], _STEPS)[1], _STEPS)
+    def settled(end: End) -> End:
+        return whole.refine(search.refine(end[1], _STEPS)[1], _STEPS)
 
-        # few events do not distinguish all that all events do
-        _, point = min(side_by_side([partial(settled, end) for end in ends]), key=_value)
+    # few events do not distinguish all that all events do
+    _, point = min(side_by_side([partial(settled, end) for end in ends]), key=_value)
     theta, smear, mixing = whole.split(point)
     fitted = replace(identity, theta=theta, smear=smear, mixing=mixing)
-    moves = np.zeros((first.data.cdf.size, len(point)))
-    moves[:, first.free] = first.jacobian(point)
-    share = len(first.x) / min(len(mc), len(target))  # of the events, on which it is computed
-    variation = leading_variation(share * first.covariance(point), moves)
+
+    def variation() -> Floats:
+        moves = np.zeros((first.data.cdf.size, len(point)))
+        moves[:, first.free] = first.jacobian(point)
+        share = len(first.x) / min(len(mc), len(target))  # of the events, on which it is computed
+        return leading_variation(share * first.covariance(point), moves)
+
     x = np.asarray(mc.features, dtype=np.float64)
     sharp = replace(fitted, smear=np.zeros_like(fitted.smear))
     mapped = sharp.apply(x, sharp.flat(), 0)

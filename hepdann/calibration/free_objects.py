@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from itertools import accumulate, pairwise
 from typing import Any, Self
@@ -63,7 +63,7 @@ class FreeObjects(FittedMap):
 
 def fit_free_objects(
     mc: ObjectSource, target: ObjectTarget, *, seed: int, **options: int
-) -> tuple[FreeObjects, Floats]:
+) -> tuple[FreeObjects, Callable[[], Floats]]:
     """Fit free maps to the features of the event and of the objects, table by table.
 
     Args:
@@ -73,11 +73,11 @@ def fit_free_objects(
         **options: of :func:`.fit_free`.
 
     Returns:
-        The map, and the change of all parameters, one standard error of it, as of
+        The map, and what computes the change of all parameters, one standard error of it, as of
         :func:`.fit_free`.
     """
     maps: list[FreeMap | None] = []
-    variations = [np.zeros(0)]
+    variations: list[Callable[[], Floats]] = []
     plain = Source(**{f.name: getattr(mc, f.name) for f in fields(Source)})
     data = Target(**{f.name: getattr(target, f.name) for f in fields(Target)})
     pairs = zip(mc.objects.as_events(plain), target.objects.as_events(data), strict=True)
@@ -85,7 +85,11 @@ def fit_free_objects(
         if not (source.features.size and of_data.features.size):
             maps.append(None)
             continue
-        fitted, _, variation = fit_free(source, of_data, seed=seed, **options)
+        fitted, _, one = fit_free(source, of_data, seed=seed, **options)
         maps.append(fitted)
-        variations.append(variation)
-    return FreeObjects(maps=tuple(maps)), np.concatenate(variations)
+        variations.append(one)
+
+    def variation() -> Floats:
+        return np.concatenate([np.zeros(0), *(of_table() for of_table in variations)])
+
+    return FreeObjects(maps=tuple(maps)), variation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -163,6 +164,7 @@ class _Search:
         known = made is not None or isinstance(mc, ObjectSource)
         single = known or np.array_equal(largest[0], largest[-1])
         self.references = references[: 1 if single else 2]
+        self._variation: dict[FamilyFit, Callable[[], Floats]] = {}  # of free maps, where needed
         self.few, self.whole = problems_of(self.mc, self.target, held=held, seed=seed)
 
     def explore(self, texts: Sequence[str]) -> list[tuple[float, Family, Floats]]:
@@ -199,8 +201,8 @@ class _Search:
         fit, figure = self.first_free(judged)
         searches = _AGAIN[verdict(before, figure)]
         if searches and (other := self.again(fit, searches)) is not fit:
-            return other, judged(other)
-        return fit, figure
+            fit, figure = other, judged(other)
+        return replace(fit, variation=self._variation[fit]()), figure
 
     def first_free(self, judged: Callable[[FamilyFit], Figure]) -> tuple[FamilyFit, Figure]:
         """The free map at the fractions at which it fits best, and what is left after it.
@@ -280,7 +282,9 @@ class _Search:
             fitted, distance, variation = fit_free(mc, self.target, seed=seed, **options)
         theta = fitted.flat()
         unknown = np.full((len(theta), len(theta)), np.nan)
-        return FamilyFit(fitted, theta, share, unknown, distance, True, variation)
+        fit = FamilyFit(fitted, theta, share, unknown, distance, True)
+        self._variation[fit] = variation
+        return fit
 
     def refiner(self) -> FamilyFit:
         """A residual network against a critic; the class fractions are held, as of a free map."""

@@ -51,10 +51,12 @@ def fitting() -> Iterator[None]:
 _FITTING = threading.RLock()
 
 
-def one_thread() -> Any:
-    """A context without threads, which cost more than they bring at this size."""
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A context, or decorator, without threads, which cost more than they bring at this size."""
     loaded = hasattr(sys.modules.get("sklearn.ensemble"), "HistGradientBoostingClassifier")
-    return _thread_pools(loaded).limit(limits=1)
+    with _thread_pools(loaded).limit(limits=1):
+        yield
 
 
 @functools.cache

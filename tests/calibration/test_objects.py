@@ -92,7 +92,7 @@ def test_an_event_that_lost_all_objects_is_an_event(toy):
 def test_a_free_map_moves_objects_one_by_one(toy):
     mc, data = (events.take(np.arange(60)) for events in toy)
     fitted, variation = fit_free_objects(mc, data, seed=0)
-    assert len(variation) == len(fitted.flat())
+    assert len(variation()) == len(fitted.flat())
     moved = fitted.apply(mc.objects, fitted.flat(), 0)
     mean = [one.parts[0].values[:, 0].mean() for one in (mc.objects, moved, data.objects)]
     assert mean[1] == pytest.approx(mean[2], abs=0.1 * float(abs(mean[0] - mean[2])))
