@@ -20,7 +20,7 @@ from ..alignment.base import drawn
 from ..alignment.fraction import Partition
 from ..stats.granularity import common_granularity
 from ..stats.reweighting import bin_edges, binned, boosted_trees
-from ..stats.threads import one_thread
+from ..stats.threads import side_by_side
 from ..stats.two_sample import SIGNIFICANT
 from ..tensors import Source, Target
 from .fit import centred, of_events
@@ -84,15 +84,10 @@ def mixture_of(mapped: Source, mc: Source, target: Target, *, held: bool, seed: 
     edges = bin_edges(pairs[0][0], _FINE)
     bins = [[binned(table, edges) for table in pair] for pair in pairs]
     make = partial(boosted_trees, seed=seed, iterations=50, learning_rate=0.12, smallest=40)
-    with one_thread():
-        trees = Partition.of(sides[0], len(target), bins[0][0], make, generator)
-        scores = [
-            [
-                trees.probabilities(b, half)[:, 1:]
-                for b, half in zip(pair, trees.halves, strict=True)
-            ]
-            for pair in bins
-        ]
+    trees = Partition.of(sides[0], len(target), bins[0][0], make, generator)
+    tables = [table for pair in bins for table in zip(pair, trees.halves, strict=True)]
+    calls = [partial(trees.probabilities, *table) for table in tables]
+    scores = [score[:, 1:] for score in side_by_side(calls)]
     width, further = len(edges), len(mc.classes) - 1
     each = _POLYNOMIALS + 2 * _JOINT * further
     room = min(len(sides[0]), len(target)) / _EVENTS - _POLYNOMIALS * further
@@ -103,7 +98,7 @@ def mixture_of(mapped: Source, mc: Source, target: Target, *, held: bool, seed: 
         for n, side in enumerate(sides):
             values = [
                 _functions(score, 2 * b[:, columns] / last - 1)
-                for score, b in zip(scores[n], bins[n], strict=True)
+                for score, b in zip(scores[2 * n : 2 * n + 2], bins[n], strict=True)
             ]
             given = _POLYNOMIALS * len(columns) if held and n == 0 else 0
             chi2, freedom = _compared(

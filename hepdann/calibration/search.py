@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..alignment import estimate_fractions, reweighted
 from ..alignment.base import drawn
 from ..stats.figure import Figure
-from ..stats.threads import side_by_side
+from ..stats.threads import one_thread, side_by_side
 from ..stats.two_sample import SIGNIFICANT, separation
 from ..tensors import Source, Target
 from .families import Chain, Family, family, shift_families
@@ -44,6 +44,7 @@ _BEYOND = 1.5  # of the way to those of raw data, at most
 _PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
 
 
+@one_thread()
 def calibrate(
     mc: Source,
     target: Target,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ from .figure import Figure, Floats, as_weight, effective_events, linearised
 from .granularity import common_granularity
 from .ranking import influence_of_ranks
 from .reweighting import bin_edges, binned_or_missing, boosted_trees
-from .threads import one_thread
+from .threads import one_thread, side_by_side
 
 SIGNIFICANT = 0.01
 _BINS = 128
@@ -158,7 +159,8 @@ def separation(
         HepdannError: as :func:`two_sample`.
     """
     pool = _pool(mc, target, seed, coarsen, max_events)
-    halves = [_held_out_auc(pool, rows, seed) for rows in (pool.held_out, ~pool.held_out)]
+    both = pool.held_out, ~pool.held_out
+    halves = side_by_side(partial(_held_out_auc, pool, rows, seed) for rows in both)
     areas, errors = zip(*(half[2:] for half in halves), strict=True)
     n_eff = effective_events(pool.weight)
     return Figure(float(np.clip(np.mean(areas), 0.0, 1.0)), float(np.mean(errors)), n_eff)
