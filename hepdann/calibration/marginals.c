@@ -62,9 +62,10 @@ WIDEST void hepdann_moved(const int16_t *below, int64_t rows, int64_t events, in
 {
     for (int64_t row = 0; row < rows; row++, below += events, moved += knots * count)
         for (int64_t e = 0; e < events; e++) {
+            const int64_t knot = below[e], some = knot < 0 ? 0 : count;
             const Floats *from = columns + e * count;
-            Floats *to = moved + below[e] * count;
-            for (int64_t c = 0; c < (below[e] < 0 ? 0 : count); c++)
+            Floats *to = moved + knot * count;
+            for (int64_t c = 0; c < some; c++)
                 to[c] += from[c];
         }
 }
