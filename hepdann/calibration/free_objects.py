@@ -88,8 +88,5 @@ def fit_free_objects(
         fitted, _, one = fit_free(source, of_data, seed=seed, **options)
         maps.append(fitted)
         variations.append(one)
-
-    def variation() -> Floats:
-        return np.concatenate([np.zeros(0), *(of_table() for of_table in variations)])
-
-    return FreeObjects(maps=tuple(maps)), variation
+    made = FreeObjects(maps=tuple(maps))
+    return made, lambda: np.concatenate([np.zeros(0), *(one() for one in variations)])

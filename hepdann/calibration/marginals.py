@@ -148,21 +148,7 @@ class Marginals:
             columns: (n, K) how far each of K parameters moves an event along any direction, times
                 its share of the weights; K is a multiple of 8.
         """
-        sums = np.zeros((len(below), self._count, columns.shape[1]), np.float32)
-        types = (np.int16, int, int, int, np.float32, int, np.float32)
-        compute = function("moved", *types)
-        if compute is not None:
-            compute(below, *below.shape, self._count, columns, columns.shape[1] // 8, sums)
-        else:
-            from scipy.sparse import csc_array
-
-            at = np.maximum(below, 0) + np.arange(len(below))[:, None] * self._count
-            inside = (below >= 0).astype(np.float32)
-            ends = np.arange(0, inside.size + 1, len(below))
-            table = csc_array(
-                (inside.T.ravel(), at.T.ravel(), ends), (sums[..., 0].size, len(columns))
-            )
-            sums += (table @ columns).reshape(sums.shape)
+        sums = _between(below, columns, self._count)
         sums *= self._fall
         return sums
 
@@ -232,6 +218,26 @@ class Marginals:
         # an event at a knot counts in F at that knot and all further ones
         tail = np.cumsum(operator[:, :, ::-1], axis=2)[:, :, ::-1].reshape(len(operator), -1)
         return np.asarray((table @ tail.T[: table.shape[1]]).T)
+
+
+def _between(
+    below: NDArray[np.int16], columns: NDArray[np.float32], knots: int
+) -> NDArray[np.float32]:
+    """Sums (P, B, K) of columns (n, K) over the events that are above each knot, below the next."""
+    sums = np.zeros((len(below), knots, columns.shape[1]), np.float32)
+    compute = function("moved", np.int16, int, int, int, np.float32, int, np.float32)
+    if compute is not None:
+        compute(below, *below.shape, knots, columns, columns.shape[1] // 8, sums)
+        return sums
+    from scipy.sparse import csc_array
+
+    at = np.maximum(below, 0) + np.arange(len(below))[:, None] * knots
+    inside = (below >= 0).astype(np.float32)
+    ends = np.arange(0, inside.size + 1, len(below))
+    size = len(below) * knots, len(columns)
+    table = csc_array((inside.T.ravel(), at.T.ravel(), ends), size)
+    sums += (table @ columns).reshape(sums.shape)
+    return sums
 
 
 def _cumulative(sums: Floats) -> Floats:

@@ -198,12 +198,19 @@ class _Search:
     def free(
         self, judged: Callable[[FamilyFit], Figure], before: Figure
     ) -> tuple[FamilyFit, Figure]:
+        """The free map with its error, and what is left after it."""
+        fit, figure = self.best_free(judged, before)
+        return replace(fit, variation=self._variation[fit]()), figure
+
+    def best_free(
+        self, judged: Callable[[FamilyFit], Figure], before: Figure
+    ) -> tuple[FamilyFit, Figure]:
         """The free map, looked for again where it leaves a part, and what is left after it."""
         fit, figure = self.first_free(judged)
         searches = _AGAIN[verdict(before, figure)]
         if searches and (other := self.again(fit, searches)) is not fit:
-            fit, figure = other, judged(other)
-        return replace(fit, variation=self._variation[fit]()), figure
+            return other, judged(other)
+        return fit, figure
 
     def first_free(self, judged: Callable[[FamilyFit], Figure]) -> tuple[FamilyFit, Figure]:
         """The free map at the fractions at which it fits best, and what is left after it.

@@ -135,7 +135,7 @@ def test_a_free_map_is_looked_for_again_unless_it_is_not_closed(toys, monkeypatc
     monkeypatch.setattr(looked, "first_free", lambda judged: ("first", judged("first")))
     monkeypatch.setattr(looked, "again", lambda fit, n: tried.append(n) or "other")
     left_by = {"first": Figure(left, 0.01, 100.0), "other": Figure(0.51, 0.01, 100.0)}
-    fit, figure = looked.free(left_by.get, Figure(0.95, 0.01, 100.0))
+    fit, figure = looked.best_free(left_by.get, Figure(0.95, 0.01, 100.0))
     assert tried == [searches] * (searches > 0)
     assert (fit, figure) == (
         ("other", left_by["other"]) if searches else ("first", left_by["first"])
