@@ -127,8 +127,8 @@ class ObjectDetector(Detector):
             columns = slice(*spans[number])
             wide = np.zeros((len(table), len(self.sigma)))
             wide[:, columns] = table
-            own = seed_of_table(seed, x, number)
-            return Detector.apply(self, wide, theta, own)[:, columns]
+            of_table = seed_of_table(seed, x, number)
+            return Detector.apply(self, wide, theta, of_table)[:, columns]
 
         return x.mapped(change)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -267,9 +268,10 @@ def test_an_error_of_the_calibration_moves_the_scores_of_mc(run):
     model, scores = load_model(RunPaths(run.folder).model), open_scores(run.folder)
     varied = scores.varied("calibrated-known")
     assert scores.varied("source-only") is None
-    features = scores.column("mc", "features")
+    features, event_id = (scores.column("mc", name) for name in ("features", "event_id"))
+    score = partial(model.score, features, "calibrated-known", "source", event_id=event_id)
     for errors, kept in zip((1.0, -1.0), varied, strict=True):
-        again = model.score(features, "calibrated-known", "source", errors=errors).mean
+        again = score(errors=errors).mean
         np.testing.assert_allclose(kept, again, atol=1e-6)
         assert np.abs(kept - scores.score("mc", "calibrated-known")).max() > 1e-5
     theta = [model.calibrations["calibrated-known"].varied(e).fit.theta[0] for e in (-1, 0, 1)]

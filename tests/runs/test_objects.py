@@ -99,14 +99,16 @@ def test_scores_run_along_the_rows_of_the_files(run, files, tensors, tmp_path):
 def test_networks_train_on_calibrated_objects_and_score_mc_so(run, files, tensors, tmp_path):
     model = open_run(run.folder).model
     calibration, mc = model.calibrations["calibrated"], read_images(tensors, "mc")
-    mapped, network = calibration.apply(mc), model.steps("calibrated", "source")
+    event_id = tensors.source().event_id
+    mapped = calibration.apply(mc, event_id=event_id)
+    network = model.steps("calibrated", "source")
     lost = 1 - mapped.parts[0].values.shape[0] / mc.parts[0].values.shape[0]
     assert 0.05 < lost < 0.25
     expected = network.part.network.predict(
         torch.from_numpy(network.scaling.apply(mapped[:]).T)[None], network.statistics
     )[0][0]
     for inputs in (mc, mc[:]):  # as objects, or as the rows that they make
-        scores = model.score(inputs, "calibrated", "source").mean
+        scores = model.score(inputs, "calibrated", "source", event_id=event_id).mean
         np.testing.assert_allclose(scores, expected, atol=1e-5)
     stored = open_scores(run.folder)
     np.testing.assert_allclose(stored.score("mc", "calibrated"), expected, atol=1e-5)
