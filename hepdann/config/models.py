@@ -205,7 +205,7 @@ class TrainConfig(Section):
         description="cross-fitting: train as many times, each without one part of the events, "
         "which is scored by the networks that did not see it; default none",
     )
-    epochs: Integer = Field(20, ge=1)
+    epochs: Integer = Field(20, ge=1, le=100_000)
     batch_size: Width | Literal["auto"] = Field(
         "auto", description="events of each domain a step; auto: about 100 steps an epoch, 128-4096"
     )

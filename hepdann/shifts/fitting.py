@@ -15,6 +15,7 @@ from ..tensors import Objects, View
 from .registry import Array, identity, lookup, names, shift_images, shift_objects
 
 _TILE = 65_536  # rows shifted at a time: float64 temporaries stay small
+_SMALLEST_T = 1e-6  # a shift of a million times the values themselves
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Shift:
         quantile: the scale s is this quantile of |x|; 1 is the maximum.
 
     Raises:
-        ConfigError: unknown name, t not positive, quantile outside (0, 1].
+        ConfigError: unknown name, t not positive or so small that single precision does not hold
+            the shift, quantile outside (0, 1].
     """
 
     name: str
@@ -36,9 +38,10 @@ class Shift:
 
     def __post_init__(self) -> None:
         lookup(self.name)
-        if not self.t > 0:
+        if not self.t >= _SMALLEST_T:
+            least = f", at least {_SMALLEST_T}" if self.t > 0 else ""
             raise ConfigError(
-                f"the t of a shift is positive, not {self.t}",
+                f"the t of a shift is positive{least}, not {self.t}",
                 where="t",
                 mend="larger t is a smaller shift; inf is none",
             )

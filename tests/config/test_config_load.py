@@ -114,6 +114,7 @@ def test_a_key_in_the_wrong_section_is_sent_to_the_right_one():
         ("train: {epochs: true}", "train.epochs: expected an integer, got true"),
         ("train: {epochs: [3]}", "train.epochs: expected an integer, got [3]"),
         ("train: {epochs: 0}", "train.epochs: must be at least 1, got 0"),
+        ("train: {epochs: 10000000}", "train.epochs: must be at most 100000, got 10000000"),
         ("train: {lambda: strong}", "train.lambda: expected a number, got 'strong'"),
         ("train: {lambda: -1}", "train.lambda: must be at least 0, got -1"),
         ("train: {lambda: .nan}", "train.lambda: expected a finite number, got nan"),

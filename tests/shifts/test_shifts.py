@@ -275,6 +275,7 @@ def test_a_shift_that_loses_events_is_refused(registered):
         (lambda: shifts.get("gausian", 3), "unknown shift 'gausian'; did you mean 'gaussian'"),
         (lambda: shifts.get("sine+", 3), "known: identity, sine"),
         (lambda: shifts.sine(0), "positive, not 0"),
+        (lambda: shifts.sine(1e-320), "positive, at least 1e-06, not 1e-320"),
         (lambda: shifts.sine(float("nan")), "positive, not nan"),
         (lambda: shifts.sine(3, quantile=0), "quantile"),
         (lambda: shifts.sine(3).fit(np.zeros((2, 3, 4))), r"not on an array of shape \(2, 3, 4\)"),
