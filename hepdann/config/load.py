@@ -113,7 +113,7 @@ def parse_config(
         values = {}
     if not isinstance(values, dict):
         raise ConfigError(
-            f"expected sections (samples, convert, train, plots), got {type(values).__name__}",
+            f"expected sections ({', '.join(Config.model_fields)}), got {type(values).__name__}",
             where=source,
         )
     # a section whose lines are all commented out is a section left at its defaults

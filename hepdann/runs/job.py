@@ -111,7 +111,9 @@ class Job:
         if diagnosis is None:
             diagnosis = self._diagnose(domains)
         estimate = None if diagnosis is None else diagnosis.fractions
-        aligned = [self._align(events, estimate) for events in folds] if not fitted else [fitted]
+        aligned = (
+            [fitted] if fitted else [self._align(n, folds[n], estimate) for n in range(len(folds))]
+        )
         shards = training.run(folds, aligned, calibrated)
         whole, trained = all(t.whole for t in shards), [t for t in shards if t.begun]
         self._log.note("interrupted" if not whole else "trained")
@@ -173,9 +175,9 @@ class Job:
             sentence = diagnosis.fractions.sentence(self.tensors.classes)
             self._log.note(f"class fractions: {sentence}")
 
-    def _align(self, domains: Domains, estimate: FractionEstimate | None) -> Aligned:
-        self.report("aligning", None)
+    def _align(self, fold: int, domains: Domains, estimate: FractionEstimate | None) -> Aligned:
         train = self.config.train
+        self.report("aligning" if train.folds is None else f"aligning: fold {fold}", None)
         if train.folds is not None:
             estimate = fold_estimate(domains, estimate)
         if estimate is not None and train.folds is not None:

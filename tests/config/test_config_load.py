@@ -139,7 +139,7 @@ def test_a_key_in_the_wrong_section_is_sent_to_the_right_one():
         ("train: {shift: {name: sin, t: 3}}", "unknown shift 'sin'; did you mean 'sine'?"),
         ("train: {methods: [dan]}", "unknown method 'dan'; did you mean 'dann'?"),
         ("plots: {style: cms}", "unknown style 'cms'; did you mean 'CMS'?"),
-        ("- a\n- b", "x.yaml: expected sections (samples, convert, train, plots), got list"),
+        ("- a\n- b", "x.yaml: expected sections (samples, convert, train, scan, plots), got list"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(text, says):
