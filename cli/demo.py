@@ -36,7 +36,7 @@ def _steps(folder: Path, events: int, seeds: int) -> list[list[str]]:
 @click.option("--events", type=int, default=40_000, show_default=True, help="Jets in each file.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="Networks a method.")
 def command(output: Path, events: int, seeds: int) -> None:
-    """Do the whole main job in a minute or two, on a simulated sample.
+    """Do the whole main job in half a minute, on a simulated sample.
 
     Simulates MC and data as ROOT files, converts them, tests whether they differ, trains a
     domain-adversarial network beside its baselines and draws the figures. Every step is a command

@@ -17,7 +17,7 @@ from hepdann.errors import HepdannError
 
 # Listed here with their one-line help, so that `hepdann --help` imports no command.
 COMMANDS = {
-    "demo": "The whole main job in a minute or two, on a simulated sample.",
+    "demo": "The whole main job in half a minute, on a simulated sample.",
     "simulate": "Write a toy sample as real ROOT files.",
     "inspect": "Show what is in a ROOT file, a tensor file, a run or a scan.",
     "convert": "Turn ROOT files into a tensor file.",
