@@ -150,7 +150,7 @@ class TrainConfig(Section):
         "joined with + they act one after the other",
         json_schema_extra={"examples": [list(ALIGNMENTS.own)]},
     )
-    calibration: CalibrationConfig = CalibrationConfig()
+    calibration: CalibrationConfig = CalibrationConfig.model_construct()
     shift: ShiftConfig | None = Field(None, description="pseudo-data; default the data domain")
     auxiliary_shifts: list[ShiftConfig] | None = Field(
         None,
@@ -331,6 +331,6 @@ class TrainConfig(Section):
 class Config(ConversionConfig):
     """A whole configuration file."""
 
-    train: TrainConfig = TrainConfig()
-    scan: ScanConfig = ScanConfig()
-    plots: PlotConfig = PlotConfig()
+    train: TrainConfig = TrainConfig.model_construct()
+    scan: ScanConfig = ScanConfig.model_construct()
+    plots: PlotConfig = PlotConfig.model_construct()

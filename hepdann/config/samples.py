@@ -71,12 +71,12 @@ class ImagesConfig(Section):
     channels: list[Literal["energy", "time"]] | None = Field(
         None, min_length=1, description="default those that all views have"
     )
-    energy: TransformConfig = TransformConfig()
-    time: TransformConfig = TransformConfig()
+    energy: TransformConfig = TransformConfig.model_construct()
+    time: TransformConfig = TransformConfig.model_construct()
     datasets: dict[Literal["x", "u", "v"], Text] = Field(
         {}, description="of HDF5 files with names other than hits-x, times-x, hitimes-x"
     )
-    hits: HitsConfig = HitsConfig()
+    hits: HitsConfig = HitsConfig.model_construct()
 
     @field_validator("channels")
     @classmethod
@@ -363,11 +363,11 @@ class ConvertConfig(Section):
     drop_duplicates: bool = Field(
         False, description="keep the first row of each event: of all data, and of each MC sample"
     )
-    split: SplitConfig = SplitConfig()
+    split: SplitConfig = SplitConfig.model_construct()
     images: ImagesConfig | None = Field(
         None, description="default: files with images or hits are recognised"
     )
-    pictures: PicturesConfig = PicturesConfig()
+    pictures: PicturesConfig = PicturesConfig.model_construct()
     objects: dict[Text, ObjectsConfig] = Field(
         {}, description="lists of jets, tracks, … by name, for networks of objects"
     )
@@ -413,7 +413,7 @@ class ConversionConfig(Section):
     """What a conversion needs of a configuration; the models of all else take their time."""
 
     samples: list[SampleConfig] = Field([])
-    convert: ConvertConfig = ConvertConfig()
+    convert: ConvertConfig = ConvertConfig.model_construct()
 
     @model_validator(mode="after")
     def _samples_and_classes(self) -> Self:

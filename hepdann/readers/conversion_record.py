@@ -34,7 +34,7 @@ _FREE = {"tree", "block_size", "lumi_mask"}  # where and how to read, and new lu
 class ConvertedFile(BaseModel):
     """A file that events were converted from, and by what it is known again."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     path: str
     tree: str | None = None
@@ -58,7 +58,7 @@ class ConvertedFile(BaseModel):
 class ConvertedSample(BaseModel):
     """A sample: which entries of its files are its events, and how these are identified."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str
     role: Literal["mc", "data", "template"]
@@ -80,7 +80,7 @@ class Conversion(BaseModel):
         tree: that most files had.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     samples: list[ConvertedSample] = Field(min_length=1)
     features: list[FeatureConfig]
