@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 
 from .signals import hear, hear_no_more, leaving, say
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:  # typing itself is not imported here
 def main() -> NoReturn:
     """Run the command line; exit codes 0, 1 (a bug), 2 (the input is wrong), 3, 130 and 143."""
     hear()
+    # pydantic would look for plugins in every package that is installed
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.set_threshold(200_000)  # imports make objects that stay: a fifth of their time was looking
     try:
         code = _run()
