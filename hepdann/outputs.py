@@ -9,7 +9,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -91,7 +90,7 @@ def _kernel() -> str:
 
 
 def _writer() -> str:
-    return f"{_kernel() or 'x'}-{os.getpid()}-{secrets.token_hex(4)}"
+    return f"{_kernel() or 'x'}-{os.getpid()}-{os.urandom(4).hex()}"
 
 
 def _alive(process: int) -> bool:

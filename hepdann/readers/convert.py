@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..cluster import current
 from ..config import ConversionConfig, expand_path, load_config, override
@@ -17,8 +17,6 @@ from ..errors import ConfigError, ReadError, SchemaError
 from ..outputs import drawing_folder, writing
 from ..provenance import describe_file, provenance
 from ..tensors import Tensors, TensorWriter, open_tensors, reweight
-from .conversion_record import Like
-from .conversion_record import like as take_over
 from .pictures.convert import convert_pictures, picture_ref, pictures_of
 from .pipeline.blocks import BlockReader
 from .pipeline.companions import TruthReader
@@ -35,6 +33,9 @@ from .planning.selection import mark_duplicates
 from .prescan import FileScan
 from .root.baskets import Locations
 from .root.opening import reading
+
+if TYPE_CHECKING:
+    from .conversion_record import Like
 
 _SEVERAL = {"features", "spectators", "classes", "event_id"}
 ObjectSettings = Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None]
@@ -203,6 +204,8 @@ def convert_files(
         )
     model = None
     if like is not None:
+        from .conversion_record import like as take_over
+
         model = take_over(open_tensors(like), mc, data, config)
         mc, data, config = (), (), model.config
     read = choose_reader(reader)
@@ -369,7 +372,7 @@ class _TableConversion:
             "samples": [
                 s.source.config.model_dump(mode="json", by_alias=True) for s in plan.samples
             ],
-            "convert": self.config.convert.model_dump(mode="json", by_alias=True),
+            "convert": self.config.model_dump(mode="json", by_alias=True)["convert"],
             "features": {f.name: f.expression.text for f in plan.features},
             "label": plan.label,
             "classes": list(plan.classes),

@@ -26,7 +26,6 @@ from ...tensors import (
     event_ids,
     split_of,
 )
-from ..conversion_record import Conversion
 from ..files import FileRef, resolve
 from ..pipeline.summary import ClassCount, ConversionSummary, FileCount
 from ..planning.input_samples import wanted_samples
@@ -145,6 +144,8 @@ def convert_pictures(
         for sample, refs in samples
     ]
     if like is not None:
+        from ..conversion_record import Conversion
+
         settings = {"split": like.split_config, "pictures": Conversion.of(like).pictures}
         convert = config.convert.model_copy(update=settings)
         config = config.model_copy(update={"convert": convert})

@@ -8,11 +8,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from ...cluster import Cluster
 from ...errors import ReadError
-from ...parallel import Executor, Link
 from ...tensors import Layout, TensorWriter, open_tensors, read_tile
 from ..planning.columns import Columns
 from ..planning.plan import Plan, SamplePlan
@@ -21,6 +20,9 @@ from .blocks import Scratch
 from .entry_ranges import Reader, unit_reader
 from .events import column_names
 from .range_task import Done, Work
+
+if TYPE_CHECKING:
+    from ...parallel import Link
 
 Result = TypeVar("Result")
 Other = TypeVar("Other")
@@ -194,6 +196,8 @@ class ShardStream:
         cluster: Cluster,
         folder: Path,
     ) -> None:
+        from ...parallel import Executor  # multiprocessing takes its time
+
         self._folder = folder
         hint = "call again, with fewer --workers if memory ran out"
         executor = Executor(cluster.workers, resume_hint=hint)

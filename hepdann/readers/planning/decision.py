@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...config import ConversionConfig, ConvertConfig, ImagesConfig
 from ...errors import ConfigError, ReadError
 from ...tensors import Transform, View
-from ..conversion_record import Like
 from ..datasets import CHANNELS, IDENTITY, image_name
 from ..pipeline.blocks import BlockReader
 from ..pipeline.hits import ChannelPlace, read_hits
@@ -21,6 +21,9 @@ from .features import with_objects
 from .input_samples import Input, Skips, common
 from .labels import class_names, distinct_labels, find_label
 from .plan import ImagePlan, Plan, make_plan
+
+if TYPE_CHECKING:
+    from ..conversion_record import Like
 
 SEGMENTS = tuple(f"segment {number}" for number in range(11))
 _PLANES = (67, 68, 173, 174)  # plane codes of the two sizes, without and with "no plane"
@@ -205,7 +208,7 @@ def hit_branches(file: FileScan, settings: ImagesConfig) -> dict[str, str] | Non
 
     Those of ``energy`` and ``time`` may be absent; in place of ``plane`` there may be ``module``.
     """
-    named = settings.hits.model_dump()
+    named = dict(settings.hits)
     found = {
         part: name
         for part, name in named.items()
@@ -288,7 +291,7 @@ def plan_images(
     """
     convert = config.convert
     first = inputs[0].files[0]
-    settings = convert.images or ImagesConfig()
+    settings = convert.images or ImagesConfig.model_construct()
     if not has_images(first, settings):
         if convert.images is None and first.kind != "HDF5":
             return None
