@@ -65,7 +65,7 @@ def binned(
     "left" of an edge has a spike apart from what is above it, "right" from what is below.
     """
     columns = [np.searchsorted(e, c, side=side) for e, c in zip(edges, x.T, strict=True)]
-    return np.stack(columns, axis=1).astype(np.float64)
+    return np.array(columns, dtype=np.float64).T  # columns lie together, as trees read them
 
 
 def binned_or_missing(x: NDArray[np.floating], edges: list[Floats]) -> Floats:
