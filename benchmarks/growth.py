@@ -1,12 +1,12 @@
 """How time and memory of whole commands grow with events, features and networks.
 
-    python benchmarks/growth.py [--events 10000,100000,1000000] [--features 6,30,100,300]
-        [--members 1,8,64,512] [-o growth.json]
+    python benchmarks/growth.py [--events 10000,100000,1000000,10000000]
+        [--features 6,30,100,300,1000] [--members 1,8,64,512] [-o growth.json]
 
 Every figure is that of a process of its own: seconds of the processor and peak memory. Events grow
-at 6 features, features and networks at the smallest number of events. The exponents are slopes of
-straight lines through the logarithms of what comes on top of the smallest case, which is mostly
-start-up: 1 is linear.
+at 6 features, features and networks at the smallest number of events; a training has at most a
+million events of each domain. The exponents are those between the two largest sizes, of what comes
+on top of the smallest case, which is mostly start-up: 1 is linear.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 from predict import write
 
 HEPDANN = str(Path(sysconfig.get_path("scripts")) / "hepdann")
+MOST = 1_000_000  # events of each domain that are trained on
 Figures = tuple[float, float]  # seconds, MB
 
 
@@ -39,30 +40,39 @@ def run(*arguments: object) -> Figures:
 
 
 def commands(folder: Path, events: int, features: int, members: int) -> dict[str, Figures]:
-    """Of convert, train (one epoch) and predict."""
-    mc, data = (write(folder / f"{n}.root", events, features, s) for n, s in (("mc", 1), ("d", 2)))
+    """Of convert, train (one epoch) and predict; of train up to ``MOST`` events."""
     tensors, trained = folder / "t.h5", folder / "run"
     names = ",".join(f"x{i}" for i in range(features))
-    found = {
-        "convert": run(
+
+    def convert(events: int) -> tuple[Path, Figures]:
+        mc, data = (
+            write(folder / f"{name}.root", events, features, seed)
+            for name, seed in (("mc", 1), ("d", 2))
+        )
+        return data, run(
             "convert", mc, data, "-o", tensors, "--features", names, "--label", "label",
             "--weight", "weight", "--data-weight", "weight",
-        ),
-        "train": run(
-            "train", tensors, "-o", trained, "--seeds", members, "--epochs", 1, "--no-diagnose",
-            "--workers", 1,
-        ),
-    }  # fmt: skip
-    found["predict"] = run("predict", trained, data, "-o", folder / "scores.root")
-    return found
+        )  # fmt: skip
+
+    data, conversion = convert(min(events, MOST))
+    training = run(
+        "train", tensors, "-o", trained, "--seeds", members, "--epochs", 1, "--no-diagnose",
+        "--workers", 1,
+    )  # fmt: skip
+    figures = {"convert": conversion, "train": training}
+    if events > MOST:
+        data, figures["convert"] = convert(events)
+        del figures["train"]
+    figures["predict"] = run("predict", trained, data, "-o", folder / "scores.root")
+    return figures
 
 
 def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
-    """Slope of the logarithms; what the smallest size costs is taken for granted."""
-    more = np.array(values[1:]) - values[0]
+    """Between the two largest sizes; what the smallest size costs is taken for granted."""
+    more = np.array(values[1:][-2:]) - values[0]
     if (more <= 0).any() or len(more) < 2:
         return float("nan")
-    return float(np.polyfit(np.log(np.array(sizes[1:]) - sizes[0]), np.log(more), 1)[0])
+    return float(np.ptp(np.log(more)) / np.diff(np.log(np.array(sizes[-2:]) - sizes[0]))[0])
 
 
 def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -73,10 +83,12 @@ def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             with tempfile.TemporaryDirectory() as folder:
                 rows.append(commands(Path(folder), **base | {what: size}))
         for command in rows[0]:
-            seconds, memory = zip(*(row[command] for row in rows), strict=True)
+            measured = [row[command] for row in rows if command in row]
+            seconds, memory = zip(*measured, strict=True)
+            done = sizes[: len(measured)]
             yield {
-                "grows": what, "command": command, "sizes": sizes, "seconds": seconds, "MB": memory,
-                "exponents": (exponent(sizes, seconds), exponent(sizes, memory)),
+                "grows": what, "command": command, "sizes": done, "seconds": seconds, "MB": memory,
+                "exponents": (exponent(done, seconds), exponent(done, memory)),
             }  # fmt: skip
 
 
@@ -84,7 +96,8 @@ def main() -> None:
     """Print a table and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     for name, sizes in (
-        ("events", "10000,100000,1000000"), ("features", "6,30,100,300"), ("members", "1,8,64,512"),
+        ("events", "10000,100000,1000000,10000000"), ("features", "6,30,100,300,1000"),
+        ("members", "1,8,64,512"),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", default=sizes, help="comma-separated")
     parser.add_argument("-o", "--output", type=Path, default=Path("growth.json"))
