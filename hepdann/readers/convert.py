@@ -282,7 +282,7 @@ class _TableConversion:
         of_mc = [one for one in features if one.domain == "mc"]
         warnings: tuple[str, ...] = ()
         if self.like is None:
-            warnings = doubts(plan, self.config, of_mc, open_tensors(output))
+            warnings = doubts(plan, self.config, of_mc, output)
         return ConversionSummary(
             output=output,
             files=tuple(self.tally.files),

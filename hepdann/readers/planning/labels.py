@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 
 from ...config import ConversionConfig, ConvertConfig
 from ...errors import ConfigError, ReadError
-from ...tensors import Tensors
 from ...tensors.hdf5.chunks import h5_open
 from ..pipeline.blocks import BlockReader
 from ..pipeline.summary import FeatureStats
@@ -339,7 +339,7 @@ def _label_values(
 
 
 def doubts(
-    plan: Plan, config: ConversionConfig, stats: Sequence[FeatureStats], tensors: Tensors
+    plan: Plan, config: ConversionConfig, stats: Sequence[FeatureStats], output: Path
 ) -> tuple[str, ...]:
     """A line for each branch that was probably meant for something else.
 
@@ -347,23 +347,23 @@ def doubts(
         plan: of the conversion.
         config: as the user gave it; features that are listed there are no matter of doubt.
         stats: of the features in MC.
-        tensors: what was written.
+        output: the tensor file that was written.
     """
-    return (*_scores(plan, config, stats, tensors), *_weights(plan))
+    return (*_scores(plan, config, stats, output), *_weights(plan))
 
 
 def _scores(
-    plan: Plan, config: ConversionConfig, stats: Sequence[FeatureStats], tensors: Tensors
+    plan: Plan, config: ConversionConfig, stats: Sequence[FeatureStats], output: Path
 ) -> Iterator[str]:
     if config.convert.features is not None or not plan.features:
         return
-    binary = "mc" in tensors.domains and len(tensors.classes) == 2
-    sample = _sample(tensors) if binary else None
+    sample = _sample(output) if stats and len(plan.classes) == 2 else None
     for one in stats:
         named = any(_SCORE_WORDS.fullmatch(word) for word in words_of(one.name))
         auc = 0.0
         if sample is not None and one.minimum >= 0 and one.maximum <= 1:
-            auc = _auc(sample[0][:, tensors.features.index(one.name)], sample[1] == 1)
+            features, names, label = sample
+            auc = _auc(features[:, names.index(one.name)], label == 1)
         if named or auc > _AUC:
             why = f" (alone it has an AUC of {auc:.2f})" if auc > _AUC else ""
             yield (
@@ -385,16 +385,16 @@ def _weights(plan: Plan) -> Iterator[str]:
         )
 
 
-def _sample(tensors: Tensors) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Features and labels of some MC events, from all of the file: samples come in turn."""
-    rows = tensors.rows("mc")
-    piece = _EVENTS // _PIECES
-    starts = np.linspace(0, max(rows - piece, 0), _PIECES).astype(int)
-    places = [slice(start, start + piece) for start in dict.fromkeys(starts.tolist())]
-    with h5_open(tensors.path) as file:
+def _sample(output: Path) -> tuple[NDArray[np.float32], list[str], NDArray[np.int32]]:
+    """Features, their names and labels of some MC events, from all of the file: samples in turn."""
+    with h5_open(output) as file:
         features, label = file["mc/features"], file["mc/label"]
+        piece = _EVENTS // _PIECES
+        starts = np.linspace(0, max(len(label) - piece, 0), _PIECES).astype(int)
+        places = [slice(start, start + piece) for start in dict.fromkeys(starts.tolist())]
         return (
             np.concatenate([features[place] for place in places]),
+            [str(name) for name in features.attrs["names"]],
             np.concatenate([label[place] for place in places]),
         )
 
