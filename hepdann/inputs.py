@@ -203,11 +203,11 @@ def read_rows(
 
 
 def read_tensors(
-    path: Path, *, mend: str = _ANEW, values: bool = True, framework: str = "pt"
+    path: Path, *, mend: str = _ANEW, prefix: str = "", framework: str = "pt"
 ) -> tuple[dict[str, str], dict[str, Any]]:
-    """What a safetensors file holds: the texts of its header, and its tensors unless not wanted.
+    """What a safetensors file holds: the texts of its header, and tensors by name.
 
-    These are tensors of torch, or arrays of the framework "numpy".
+    These are tensors of torch, or arrays of the framework "numpy"; names begin with ``prefix``.
 
     Raises:
         RunError: missing, not a regular file, or damaged.
@@ -216,10 +216,9 @@ def read_tensors(
 
     regular_file(path, RunError, mend=_REGULAR)
     try:
-        with safe_open(path, framework=framework if values else "numpy") as file:
-            header = file.metadata() or {}
-            keys = file.keys() if values else ()
-            return header, {key: file.get_tensor(key) for key in keys}
+        with safe_open(path, framework=framework) as file:
+            keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 (no dict)
+            return file.metadata() or {}, {key: file.get_tensor(key) for key in keys}
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise RunError(f"is damaged: {error}", where=path, mend=mend) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 FORMAT = "hepdann-model"
 _KEY = "hepdann"  # of the header, in the metadata of safetensors
+_OF_HEADER = "header/"  # begins the names of tensors that stand for long lists of the header
+_LONG = 4096  # numbers; the matrix of a map grows with the square of the number of features
 _MEND = "train anew"
 Size = Annotated[int, Field(ge=1, le=1 << 24)]
 _Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -158,18 +161,42 @@ def write_model(path: Path, header: Header, tensors: Mapping[str, NDArray[Any]])
     """
     from safetensors.numpy import save
 
-    text = json.dumps(header.model_dump(mode="json", by_alias=True))
-    contiguous = {key: np.asarray(value, order="C") for key, value in tensors.items()}
-    write_run_file(path, save(contiguous, metadata={_KEY: text}))
+    long: dict[str, NDArray[Any]] = {}
+    content = _without_long_lists(header.model_dump(mode="json", by_alias=True), long)
+    contiguous = {key: np.asarray(value, order="C") for key, value in {**tensors, **long}.items()}
+    write_run_file(path, save(contiguous, metadata={_KEY: json.dumps(content)}))
+
+
+def _without_long_lists(value: Any, long: dict[str, NDArray[Any]]) -> Any:
+    """The header with the name of a tensor, which is added, in place of every long list."""
+    if isinstance(value, dict):
+        return {key: _without_long_lists(one, long) for key, one in value.items()}
+    if not isinstance(value, list):
+        return value
+    with suppress(ValueError):  # rows of different lengths
+        array = np.asarray(value)
+        if array.size > _LONG and array.dtype == np.float64:
+            name = f"{_OF_HEADER}{len(long)}"
+            long[name] = array
+            return {_OF_HEADER: name}
+    return [_without_long_lists(one, long) for one in value]
+
+
+def _with_long_lists(value: Any, long: Mapping[str, NDArray[Any]]) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {_OF_HEADER}:
+            return long[value[_OF_HEADER]].tolist()
+        return {key: _with_long_lists(one, long) for key, one in value.items()}
+    return [_with_long_lists(one, long) for one in value] if isinstance(value, list) else value
 
 
 def read_header(path: Path) -> Header:
-    """All that is no weight; no tensor is read.
+    """All that is no weight; these are not read.
 
     Raises:
         RunError: as :func:`read_model`.
     """
-    return _header(path, read_tensors(path, values=False)[0])
+    return _header(path, *read_tensors(path, prefix=_OF_HEADER, framework="numpy"))
 
 
 def read_model(path: Path) -> tuple[Header, dict[str, NDArray[Any]]]:
@@ -179,7 +206,8 @@ def read_model(path: Path) -> tuple[Header, dict[str, NDArray[Any]]]:
         RunError: missing, damaged, or of another version.
     """
     texts, tensors = read_tensors(path, framework="numpy")
-    header = _header(path, texts)
+    header = _header(path, texts, tensors)
+    tensors = {k: v for k, v in tensors.items() if not k.startswith(_OF_HEADER)}
     broken = [key for key, value in tensors.items() if not np.isfinite(value).all()]
     if broken:
         what = f"is damaged: {broken[0]} holds numbers that are not finite"
@@ -187,10 +215,11 @@ def read_model(path: Path) -> tuple[Header, dict[str, NDArray[Any]]]:
     return header, tensors
 
 
-def _header(path: Path, texts: Mapping[str, str]) -> Header:
+def _header(path: Path, texts: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]) -> Header:
     try:
         header = from_json(texts.get(_KEY, "{}"))  # several times as fast as json, same numbers
-    except ValueError as error:
+        header = _with_long_lists(header, tensors)
+    except (ValueError, LookupError, TypeError) as error:
         raise RunError(f"is damaged: {error}", where=path, mend=_MEND) from error
     content = header if isinstance(header, dict) else {}
     version = content.get("format_version")

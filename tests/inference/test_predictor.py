@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
-from hepdann.alignment import Moments
+from hepdann.alignment import AffineMap, Moments
 from hepdann.domains import Scaling
 from hepdann.errors import RunError
 from hepdann.inference import (
@@ -21,8 +22,9 @@ from hepdann.inference import (
     prior_corrected,
     save_model,
 )
+from hepdann.inputs import read_tensors
 from hepdann.networks import AdversarialNetwork, NetworkShape
-from hepdann.store.model_file import StoredMixture, read_model, write_model
+from hepdann.store.model_file import StoredMixture, read_header, read_model, write_model
 from hepdann.store.paths import RunPaths
 from hepdann.tensors import Target
 
@@ -126,3 +128,32 @@ def test_a_stored_mean_is_never_made_of_itself_or_of_what_is_not_there(folder, t
     write_model(RunPaths(tmp_path).model, header, tensors)
     with pytest.raises(RunError, match="is no method before it"):
         load_model(RunPaths(tmp_path).model)
+
+
+def test_the_matrix_of_a_map_of_many_features_is_a_tensor_and_the_same_to_the_bit(tmp_path):
+    """As text a thousand features would be more than the header of safetensors holds."""
+    count = 70
+    random = np.random.default_rng(5)
+    names = tuple(f"x{i}" for i in range(count))
+    network = AdversarialNetwork(NetworkShape(count, 2), (0,))
+    linear = AffineMap(random.normal(size=(count, count)), *random.normal(size=(2, count)))
+    model = Model(
+        features=names,
+        classes=("background", "signal"),
+        scaling=Scaling(np.zeros(count), np.zeros(count), np.ones(count)),
+        alignments={"affine": linear},
+        parts={"source-only": Part(network.shape, network.arrays(), 0, (1.0,), (0,))},
+    )
+    path = RunPaths(tmp_path).model
+    save_model(model, path)
+    texts, tensors = read_tensors(path, framework="numpy")
+    (matrix,) = (value for name, value in tensors.items() if name.startswith("header/"))
+    np.testing.assert_array_equal(matrix, linear.matrix)
+    again = load_model(path)
+    x = random.normal(size=(5, count)).astype(np.float32)
+    np.testing.assert_array_equal(again.alignments["affine"].apply(x), linear.apply(x))
+    assert read_header(path) == read_model(path)[0]
+    del tensors["header/0"]
+    path.write_bytes(save(tensors, texts))
+    with pytest.raises(RunError, match="is damaged"):
+        load_model(path)
