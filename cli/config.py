@@ -53,7 +53,7 @@ def init(mc: str, data: str | None, output: Path | None, tree: str | None, force
     FILE.root and DATA.root are a path, a quoted glob, a comma-separated list, path:tree or a
     root:// address. Relative paths stay relative to the current directory.
     """
-    from hepdann.config import init_config
+    from hepdann.readers.planning.initial_config import init_config
 
     def files(text: str | None) -> list[str]:
         return [part.strip() for part in (text or "").split(",") if part.strip()]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from ..lazy import getter
 
 if TYPE_CHECKING:
-    from .init import init_config
     from .load import (
         dump_config,
         expand_path,
@@ -40,7 +39,7 @@ __all__ = [
     "ConvertConfig", "FeatureConfig", "HitsConfig", "ImagesConfig", "NetworkSettings",
     "ObjectsConfig", "PicturesConfig", "PlotConfig", "SampleConfig", "ScanConfig", "ScanSettings",
     "ShiftConfig", "SplitConfig", "TrainConfig", "TrainSettings", "TransformConfig", "dump_config",
-    "expand_path", "init_config", "json_schema", "load_config", "override", "parse_config",
+    "expand_path", "json_schema", "load_config", "override", "parse_config",
     "shipped_configs",
 ]  # fmt: skip
 

@@ -23,7 +23,7 @@ WALLED_OFF = {
 }  # fmt: skip
 # From the ground up: a room imports from those before it.
 ORDER = (
-    "expressions", "stats", "samples", "tensors", "readers", "shifts", "alignment",
+    "expressions", "config", "stats", "samples", "tensors", "readers", "shifts", "alignment",
     "calibration", "domains", "networks", "methods", "training", "criteria", "store", "inference",
     "evaluation", "generators", "runs", "experiments", "deploy", "plotting", "reporting", "sklearn",
 )  # fmt: skip

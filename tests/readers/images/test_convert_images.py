@@ -9,10 +9,11 @@ import h5py
 import numpy as np
 import pytest
 
-from hepdann.config import Config, ConvertConfig, ImagesConfig, init_config, parse_config
+from hepdann.config import Config, ConvertConfig, ImagesConfig, parse_config
 from hepdann.errors import ConfigError, HepdannError, ReadError
 from hepdann.evaluation import open_truth
 from hepdann.readers import convert
+from hepdann.readers.planning.initial_config import init_config
 from hepdann.tensors import open_tensors
 
 

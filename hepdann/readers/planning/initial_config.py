@@ -7,24 +7,23 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from .._version import __version__
-from ..errors import ConfigError
-from .document import scalar
-from .load import override
-from .models import Config, TrainConfig
-from .plots import PlotConfig
-from .samples import ImagesConfig
-
-if TYPE_CHECKING:
-    from ..readers.planning.input_samples import Input
-    from ..readers.planning.plan import Plan
-    from ..readers.prescan import FileScan
+from ..._version import __version__
+from ...config import Config, ImagesConfig, PlotConfig, TrainConfig, override
+from ...config.document import scalar
+from ...errors import ConfigError
+from ..pipeline.blocks import read_blocks
+from ..prescan import FileScan
+from .columns import event_id_branches, looks_like, present_everywhere
+from .decision import has_images
+from .input_samples import Input, gather
+from .labels import find_label
+from .plan import Plan, make_plan
 
 _SENTINEL_SHARE = 1e-3
 _USUAL = {float(f"{sign}{'9' * n}") for sign in ("", "-") for n in range(2, 9)}
@@ -101,8 +100,6 @@ def survey(
     Raises:
         ReadError: a branch cannot be read.
     """
-    from ..readers.pipeline.blocks import read_blocks
-
     files = list(files)
     share = max(1, rows // max(1, len(files)))
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in branches}
@@ -175,11 +172,6 @@ def init_config(
     """
     import jinja2
 
-    from ..readers.planning.columns import event_id_branches, looks_like, present_everywhere
-    from ..readers.planning.decision import has_images
-    from ..readers.planning.input_samples import gather
-    from ..readers.planning.plan import make_plan
-
     mc = [mc] if isinstance(mc, str) else list(mc)
     data = [data] if isinstance(data, str) else list(data)
     config = override(Config(), {"convert.tree": tree})
@@ -210,7 +202,7 @@ def init_config(
         "scalar": scalar, "listed": _listed, "number": _number,
         "one_line": lambda text: " ".join(text.split()),
     }  # fmt: skip
-    text = Path(__file__).with_name("init.yaml.j2").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("initial_config.yaml.j2").read_text(encoding="utf-8")
     return environment.from_string(text).render(
         version=__version__,
         mc=mc,
@@ -233,9 +225,6 @@ def init_config(
 
 
 def _label(inputs: Sequence[Input], config: Config) -> tuple[str | None, str]:
-    from ..readers.pipeline.blocks import read_blocks
-    from ..readers.planning.labels import find_label
-
     try:
         return find_label(inputs, config.convert, read_blocks), ""
     except ConfigError as error:
@@ -244,8 +233,6 @@ def _label(inputs: Sequence[Input], config: Config) -> tuple[str | None, str]:
 
 def _values(inputs: Sequence[Input], plan: Plan) -> tuple[dict[str, Survey], dict[str, Survey]]:
     """Of each input; and in MC of the label and of what looks like a label or a weight."""
-    from ..readers.planning.columns import looks_like, present_everywhere
-
     files = [file for entry in inputs for file in entry.files]
     simulated = [file for entry in inputs if entry.domain == "mc" for file in entry.files]
     others = [

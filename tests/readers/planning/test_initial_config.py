@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import uproot
 
-from hepdann.config import Config, init_config, parse_config
-from hepdann.config.init import survey
+from hepdann.config import Config, parse_config
 from hepdann.errors import ConfigError, ReadError
 from hepdann.readers import convert, scan
+from hepdann.readers.planning.initial_config import init_config, survey
 from hepdann.tensors import open_tensors
 
 N = 400
