@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FORMAT = "hepdann-model"
 _KEY = "hepdann"  # of the header, in the metadata of safetensors
 _OF_HEADER = "header/"  # begins the names of tensors that stand for long lists of the header
-_LONG = 4096  # numbers; the matrix of a map grows with the square of the number of features
+_LONG = 100  # numbers: of a thousand features the knots and matrices of maps are 10⁸ characters
 _MEND = "train anew"
 Size = Annotated[int, Field(ge=1, le=1 << 24)]
 _Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
