@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from .tables import counting
 if TYPE_CHECKING:
     from hepdann.inference import Prediction
 
+_MOST_FEATURES = 10  # that are named
 _PART = re.compile(r"(\d{1,9})/(\d{1,9})")
 
 
@@ -102,16 +104,18 @@ def _show(done: Prediction) -> None:
             f"{file.output}{' (was there)' if file.before else ''}",
         )
     console.print(table)
-    outside: dict[str, int] = {}
+    outside = Counter[str]()
     for file in done.files:
-        for name, count in file.outside.items():
-            outside[name] = outside.get(name, 0) + count
+        outside.update(file.outside)
     selected = sum(file.selected for file in done.files)
-    for name, count in outside.items():
+    for name, count in outside.most_common(_MOST_FEATURES):
         share = f"{100 * count / selected:.2g} %"
         console.print(
             f"{name}: {count:,} of {selected:,} events ({share}) lie outside of what was trained on"
         )
+    if len(outside) > _MOST_FEATURES:
+        others = len(outside) - _MOST_FEATURES
+        console.print(f"likewise of {others:,} other features, no more of each")
     if any(file.trained for file in done.files):
         console.print(
             "trained on: the scores of these events are too good (trained_on = 1 in the output)"
