@@ -1,55 +1,44 @@
 """How a step is executed, apart from what it computes.
 
 Network and method say what a step computes. An engine carries it out on a :class:`Stack`: it moves
-parameters, moments and averages in place. :class:`TorchEngine` defines the numbers; another engine
-(a compiled kernel) agrees with it within rounding.
+parameters, moments and averages in place. :class:`TorchEngine` defines the numbers;
+:class:`FusedEngine`, a DANN's step in compiled code (``step.c``), agrees with it within rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+import itertools
+from collections.abc import Container, Mapping, Sequence
+from functools import partial
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from ..compiled import function
+from ..compiled import aligned, function
 from ..errors import ConfigError
 from ..methods import AdversaryWeight, Batch, Phase
-from ..networks import NetworkShape
+from ..networks import NetworkShape, StackedBatchNorm, StackedLinear
+from ..networks.statistics import TILE, packed_size, whole_lines
 from .optimisers import StackOptimiser
 from .schedules import StepValues
 from .settings import Settings
 from .stack import Stack
 
 
-class Engine(Protocol):
-    """Executes the steps of one stack."""
-
-    def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
-        """Train one step.
-
-        Returns:
-            (K,) figures of the batch: label_loss, domain_loss, domain_accuracy, nuisance_loss, as
-            far as the method computes them. The next step may overwrite them.
-        """
-        ...
-
-    def flush(self) -> None:
-        """Leave the state of the stack in the stack, where an engine keeps it elsewhere.
-
-        Called before anybody else looks: at the end of an epoch and before a checkpoint.
-        """
-        ...
-
-
 class TorchEngine:
-    """Runs a step through torch's autograd, on any device."""
+    """Runs the steps of a stack through torch's autograd, on any device."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
 
     def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
-        """Train one step, phase after phase: objective, gradients, clipping, update, averages."""
+        """Train one step, phase after phase: objective, gradients, clipping, update, averages.
+
+        Returns:
+            (K,) figures of the batch: label_loss, domain_loss, domain_accuracy, nuisance_loss, as
+            far as the method computes them. The next step may overwrite them.
+        """
         stack = self.stack
         stack.set_step(at.step)
         adversary = AdversaryWeight(at.lambda_, at.domain_weight, at.nuisance_weight)
@@ -93,18 +82,169 @@ class TorchEngine:
         lap("optimiser")
         return objective.figures
 
-    def flush(self) -> None:
-        """The stack holds everything already."""
+
+_OUTPUTS = 2  # column of the layers
+_DONE = 11  # of the sizes
+
+
+class FusedEngine:
+    """Runs steps in compiled loops on the very buffers of the stack.
+
+    Parameters, gradients, moments and averages stay where torch has them, so that checkpoints and
+    everything that looks at a stack find them there, and the engines can take turns. Each member
+    is computed by itself: its numbers do not depend on its neighbours, to the bit.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self._phases = [
+            _CompiledPhase(stack, number, phase, optimiser)
+            for number, (phase, optimiser) in enumerate(
+                zip(stack.phases, stack.optimisers, strict=True)
+            )
+        ]
+
+    def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
+        """Train one step, phase after phase; the figures are those of :class:`TorchEngine`."""
+        x, weight = batch.x.contiguous(), batch.weight.contiguous()
+        label, lambda_ = batch.label.long().contiguous(), at.lambda_.to(x.dtype).contiguous()
+        given = [tensor.data_ptr() for tensor in (x, label, weight, lambda_)]
+        figures = dict[str, Tensor]()
+        for phase in self._phases:
+            figures |= phase.step(batch, given, at)
+        return figures
+
+
+class _CompiledPhase:
+    """The compiled update of a phase, on the buffers of the stack and of its optimiser."""
+
+    def __init__(self, stack: Stack, number: int, phase: Phase, optimiser: StackOptimiser) -> None:
+        self.stack, self.phase = stack, phase
+        self.later = {name for other in stack.phases[number + 1 :] for name in other.parts}
+        moments = dict(zip(phase.parts, optimiser.moments(), strict=True))
+        self.counts = [entry["step"] for entry in moments.values()]
+        parts, none = stack.parts, torch.empty(0)
+        remembered = [moments.get(name, {}) for name in parts]
+        self._buffers = [  # of each part; torch moves none of them
+            *[part.value for part in parts.values()], *[part.gradient for part in parts.values()],
+            *[entry.get("exp_avg", none) for entry in remembered],
+            *[entry.get("exp_avg_sq", none) for entry in remembered],
+            *[part.average for part in parts.values()],
+        ]  # fmt: skip
+        self._tables: _Tables | None = None
+
+    def step(self, batch: Batch, given: Sequence[int], at: StepValues) -> Mapping[str, Tensor]:
+        """Update its parts; ``given`` are addresses of inputs, labels, weights and λ."""
+        tables = self._tables = self._tables or _Tables(self.stack, self.phase, batch, self.later)
+        torch._foreach_add_(self.counts, 1)
+        tables.sizes[_DONE] = int(self.counts[0])
+        tables.addresses[:] = [buffer.data_ptr() for buffer in self._buffers]
+        tables.rates[:] = at.rates
+        tables.settings[:] = at.domain_weight, at.clip, at.average_decay
+        tables.compute(*tables.before, *given, *tables.behind)
+        return tables.figures
+
+
+def _bits(flags: Sequence[bool]) -> int:
+    """An integer whose bit n is flag n."""
+    return sum(1 << bit for bit, flag in enumerate(flags) if flag)
+
+
+def _start(stack: Stack, part: str, tensor: Tensor | None) -> int:
+    """Where a parameter tensor begins in the buffer of its part; -1 for none."""
+    if tensor is None:
+        return -1
+    value = stack.parts[part].value
+    return (tensor.data_ptr() - value.data_ptr()) // value.element_size()
+
+
+class _Tables:
+    """What the compiled step is told of networks and batches, and the memory that it works in.
+
+    Columns and sizes are those of ``step.c``.
+    """
+
+    def __init__(self, stack: Stack, phase: Phase, batch: Batch, later: Container[str]) -> None:
+        network, shape, losses = stack.network, stack.network.shape, phase.losses
+        assert losses is not None
+        chains = {
+            name: [m for m in network.get_submodule(name).modules() if isinstance(m, StackedLinear)]
+            for name in network.parts
+        }
+        norms = [m for m in network.extractor.modules() if isinstance(m, StackedBatchNorm)]
+        dtype = batch.x.numpy().dtype
+        wide = partial(whole_lines, dtype=dtype)
+        layers, top, features, columns, packed = [], wide(shape.inputs), 0, 0, 0
+        for number, (name, chain) in enumerate(chains.items()):  # top: the first free column
+            below = features  # where the input's columns begin
+            for index, layer in enumerate(chain):
+                norm = norms[index] if norms and not number else None
+                tensors = [layer.weight, layer.bias]
+                tensors += [getattr(norm, n, None) for n in ("weight", "bias")]
+                _, outputs, inputs = layer.weight.shape
+                out = top if norm is None else top + wide(outputs)
+                starts = [_start(stack, name, tensor) for tensor in tensors]
+                layers.append((number, inputs, outputs, *starts, below, top, out))
+                below, top = out, out + wide(outputs)
+                packed += packed_size(inputs, outputs, dtype)
+            if number == 0:
+                features, columns = below, top
+        ends = list(itertools.accumulate(len(chain) for chain in chains.values()))[:2]
+        self.layers = np.array(layers, np.int64)
+        per_domain = shape.normalisation == "domain"
+        apart = shape.normalisation != "shared"  # no event's features depend on the target's
+        seen = losses.domain or (losses.target_seen and not apart)
+        blocks = [
+            (domain, first, min(TILE, batch.size - first), domain if per_domain else 0)
+            for domain in range(batch.domains if seen else batch.domains - 1)
+            for first in range(0, batch.size, TILE)
+        ]
+        self.blocks = np.array(blocks, np.int64)
+        tensors_of = [
+            (number, _start(stack, name, tensor), tensor[0].numel())
+            for number, name in enumerate(stack.parts)
+            for tensor in network.part(name)
+        ]
+        self.tensors = np.array(tensors_of, np.int64)
+        flags = (losses.label, losses.domain, losses.lambda_on_loss, losses.target_detached)
+        moved = [name in phase.parts for name in stack.parts]
+        averaged = [name in phase.parts and name not in later for name in stack.parts]
+        widest, together = wide(int(self.layers[:, _OUTPUTS].max())), len(blocks) if norms else 1
+        factors = 3 * len(layers) * batch.domains * widest + together * TILE + wide(batch.domains)
+        self.sizes = np.array(
+            [len(batch.x), shape.inputs, batch.domains, batch.size, len(layers), len(blocks),
+             len(tensors_of), widest, columns, bool(norms), per_domain, 0, *ends,
+             *map(_bits, (flags, moved, averaged)), factors], np.int64,
+        )  # fmt: skip
+        activations = ((together - 1) * columns + top) * TILE
+        memory = [aligned(n, dtype) for n in (activations, activations, factors + packed)]
+        figures = np.empty((3, len(batch.x)), dtype)
+        self.addresses = np.empty(15, np.uintp)
+        self.rates, self.settings = np.empty(len(batch.x)), np.empty(3)
+        tables = (self.sizes, self.layers, self.blocks, self.tensors, self.addresses)
+        self._kept = (*tables, *memory, figures)  # by whom the addresses below are owned
+        self.before = [array.ctypes.data for array in tables]
+        self.behind = [a.ctypes.data for a in (self.rates, self.settings, *memory, figures)]
+        names = ("label_loss", "domain_loss", "domain_accuracy")
+        known = (losses.label, losses.domain, losses.domain)
+        self.figures = {
+            name: values
+            for name, values, computed in zip(names, torch.from_numpy(figures), known, strict=True)
+            if computed
+        }
+        # addresses: NumPy's own conversion of fifteen arrays takes a fifth of a step
+        compute = function(f"step_f{dtype.itemsize}", *[int] * 15)
+        assert compute is not None
+        self.compute = compute
+
+
+Engine = TorchEngine | FusedEngine
 
 
 def engine_for(stack: Stack, settings: Settings) -> Engine:
     """The engine that a training uses, see :func:`choose_engine`."""
     name, _ = choose_engine(stack, settings)
-    if name == "fused":
-        from .fused import FusedEngine
-
-        return FusedEngine(stack)
-    return TorchEngine(stack)
+    return FusedEngine(stack) if name == "fused" else TorchEngine(stack)
 
 
 def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:

@@ -82,9 +82,8 @@ class StackTrainer(StackState):
                     self.stack.clock.lap("checkpoint")
         return True
 
-    def _flush(self, engine: Engine) -> None:
-        """Bring the state of all members into ``stack``."""
-        engine.flush()
+    def _put_back(self) -> None:
+        """Bring the state of the members that train into ``stack``."""
         if self._working is not self.stack:
             self.stack.put(self._working, self.running)
 
@@ -104,7 +103,7 @@ class StackTrainer(StackState):
             clock.lap("data")
             stopped = self.settings.processes.any(stop())
             if stopped or time.perf_counter() - saved > _SAVE_EVERY:
-                self._flush(engine)
+                self._put_back()
                 if save is not None:
                     save(self)
                     clock.lap("checkpoint")
@@ -125,7 +124,7 @@ class StackTrainer(StackState):
             clock.lap("step")
             if progress is not None and self.position == chunk_end:
                 progress(self._progress(self.position - first, time.perf_counter() - start))
-        self._flush(engine)
+        self._put_back()
         return True
 
     def _progress(self, steps: int, seconds: float) -> Progress:

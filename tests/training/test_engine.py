@@ -43,7 +43,6 @@ def test_an_engine_takes_batches_and_values_and_nothing_else(domains, settings, 
             seen = engine.step(batch, values)
             assert all(figure.shape == (2,) for figure in seen.values())
             at += 1
-    engine.flush()
     trainer.run()
     for name_, part in trainer.parts.items():
         assert torch.equal(part.value, stack.parts[name_].value)
