@@ -4,8 +4,8 @@ from . import distributed
 from .batches import EventDataset
 from .checkpoint import load_checkpoint, save_checkpoint
 from .engine import choose_engine
-from .health.figures import FIGURES
-from .health.monitor import Health
+from .health_figures import FIGURES
+from .monitor import Health
 from .settings import Clock, Member, MethodProgress, Progress, Settings, threads
 from .trainer import RateRange, StackTrainer, find_learning_rate
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ...methods import Batch
-from ...networks.layers import in_cache
+from ..methods import Batch
+from ..networks.layers import in_cache
 
 if TYPE_CHECKING:
-    from ...domains.event_stream import DomainEvents
-    from ..batches import Slot
+    from ..domains.event_stream import DomainEvents
+    from .batches import Slot
 
 
 _EVENTS = 1_024  # of each domain, to fit on and to look at

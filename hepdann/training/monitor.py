@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ...errors import RunError
-from ...inputs import read_json
-from ...methods import AdversaryWeight
-from ...outputs import write_run_file
-from ...records import Look
+from ..errors import RunError
+from ..inputs import read_json
+from ..methods import AdversaryWeight
+from ..outputs import write_run_file
+from ..records import Look
 from .faults import MemberState, Verdict, find_faults
-from .figures import FIGURES, examine, head_weights
-from .gradients import trains_head
+from .health_figures import FIGURES, examine, head_weights, trains_head
 from .probes import Probe, probe_of
 
 if TYPE_CHECKING:
-    from ..settings import Settings
-    from ..trainer import StackTrainer
+    from .settings import Settings
+    from .trainer import StackTrainer
 
 _COST = 16_000  # training events of a member that a look costs about as much time as
 _SHARE = 0.03  # of the training's time that the looks may cost
@@ -49,7 +48,7 @@ class Health:
 
     Attributes:
         entries: one a look and member: ``method``, ``member``, ``seed``, ``lambda``, ``grl``,
-            ``epoch``, the keys of :data:`~hepdann.training.health.figures.FIGURES` (``None`` where
+            ``epoch``, the keys of :data:`~hepdann.training.FIGURES` (``None`` where
             there is no such figure), ``dead_layers`` and ``verdicts``.
     """
 

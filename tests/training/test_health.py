@@ -25,16 +25,16 @@ from hepdann.training import (
     Settings,
     StackTrainer,
     load_checkpoint,
+    probes,
     save_checkpoint,
 )
-from hepdann.training.health import probes
-from hepdann.training.health.faults import FAULTS
-from hepdann.training.health.figures import FIGURES, examine
-from hepdann.training.health.monitor import health_epochs
-from hepdann.training.health.probes import discriminant_scores, probe_of, weighted_auc
+from hepdann.training.faults import FAULTS
+from hepdann.training.health_figures import FIGURES, examine
+from hepdann.training.monitor import health_epochs
+from hepdann.training.probes import discriminant_scores, probe_of, weighted_auc
 from hepdann.training.settings import threads
 
-_path = Path(__file__).parents[3] / "benchmarks" / "health_plants.py"
+_path = Path(__file__).parents[2] / "benchmarks" / "health_plants.py"
 _spec = importlib.util.spec_from_file_location("health_plants", _path)
 health_plants = importlib.util.module_from_spec(_spec)
 sys.modules["health_plants"] = health_plants  # dataclasses look their module up

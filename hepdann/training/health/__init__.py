@@ -1,1 +1,0 @@
-"""Faults of an adversarial training: the figures that show them, and what mends each."""
