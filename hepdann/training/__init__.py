@@ -2,11 +2,11 @@
 
 from . import distributed
 from .batches import EventDataset
-from .checkpoint import load_checkpoint, save_checkpoint
 from .engine import choose_engine
+from .health import Health
 from .health_figures import FIGURES
-from .monitor import Health
 from .settings import Clock, Member, MethodProgress, Progress, Settings, threads
+from .stack import load_checkpoint, save_checkpoint
 from .trainer import RateRange, StackTrainer, find_learning_rate
 
 __all__ = [

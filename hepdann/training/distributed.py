@@ -112,15 +112,8 @@ def _control() -> Any:
 
 def broadcast(message: Any = None) -> Any:
     """What the first process says; called by all of them at the same moment."""
-    import json
-
     from torch import distributed
 
-    text = json.dumps(message).encode()
-    size = torch.tensor([len(text)])
-    distributed.broadcast(size, 0, group=_control())
-    content = torch.zeros(int(size.item()), dtype=torch.uint8)
-    if distributed.get_rank() == 0:
-        content = torch.frombuffer(bytearray(text), dtype=torch.uint8)
-    distributed.broadcast(content, 0, group=_control())
-    return json.loads(bytes(content.tolist()))
+    box = [message]
+    distributed.broadcast_object_list(box, 0, group=_control())
+    return box[0]

@@ -51,12 +51,8 @@ def examine(
 ) -> list[dict[str, Any]]:
     """The figures of each member as it is now, by its weights in training.
 
-    Args:
-        network: of the stack.
-        phases: of its method.
-        probe: of :func:`probe_of`.
-        adversary: λ·λ_p and w_d of this moment.
-        start: (K, P) weights of the domain heads before the first step, of :func:`head_weights`.
+    ``adversary`` holds λ·λ_p and w_d of this moment, ``start`` (K, P) the weights of the domain
+    heads before the first step, of :func:`head_weights`.
 
     Returns:
         One dictionary a member: the keys of :data:`FIGURES`, NaN where there is no such figure,
@@ -182,7 +178,9 @@ def own_figures(logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         :data:`FIGURES`.
     """
     size, w_source, w_target = batch.size, batch.weight[:, 0], batch.weight[:, -1]
-    z = logits[:, -1] if logits.shape[1] == 1 else _against_rest(logits)
+    z = logits[:, -1]
+    if logits.shape[1] > 1:  # the last domain against all others
+        z = z - torch.logsumexp(logits[:, :-1], dim=1)
     z_source, z_target = z[:, :size], z[:, -size:]
     parts = ((-z_source, w_source), (z_target, w_target))
     loss = [(nn.functional.softplus(-right) * w).sum(-1) / w.sum(-1) for right, w in parts]
@@ -192,11 +190,6 @@ def own_figures(logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         "own_accuracy": 0.5 * (hit[0] + hit[1]),
         "own_loss": 0.5 * (loss[0] + loss[1]) / math.log(2),
     }
-
-
-def _against_rest(logits: Tensor) -> Tensor:
-    """Logit of the last class against all others, of (K, D, n)."""
-    return logits[:, -1] - torch.logsumexp(logits[:, :-1], dim=1)
 
 
 def gradients(

@@ -64,6 +64,7 @@ _Events = tuple[Tensor, Tensor, Tensor]  # features (F, n), labels (n,), weights
 
 
 def _spread(n: int, most: int) -> Tensor:
+    """At most so many of n rows, evenly spread."""
     return torch.linspace(0, n - 1, min(n, most)).round().long()
 
 
@@ -92,7 +93,7 @@ def _batch(
     cut = {
         key: (x[:, rows], label[rows], weight[rows])
         for key, (x, label, weight) in taken.items()
-        for rows in [_even(x.shape[1], size, x.device)]
+        for rows in [_spread(x.shape[1], size).to(x.device)]
     }
     member_events = [[cut[id(d)] for d in chosen] for chosen in domains]
     return Batch(
@@ -103,10 +104,6 @@ def _batch(
         torch.stack([torch.stack([w for _, _, w in events]) for events in member_events]),
         weighted=weighted,
     )
-
-
-def _even(n: int, size: int, device: torch.device) -> Tensor:
-    return torch.linspace(0, n - 1, size, device=device).round().long()
 
 
 def _label_reach(fit: Batch, held: Batch, source: Sequence[int], classes: int) -> Tensor:

@@ -119,12 +119,9 @@ class Progress:
 def method_progress(
     names: Sequence[str], figures: Tensor, lambda_: Tensor
 ) -> tuple[MethodProgress, ...]:
-    """Means over the networks of each method.
+    """Means over the networks of each method, of (K,) names.
 
-    Args:
-        names: (K,) method of each network.
-        figures: (3, K) label loss, domain loss, domain accuracy.
-        lambda_: (K,) λ·λ_p.
+    ``figures`` are (3, K) label loss, domain loss and domain accuracy, ``lambda_`` (K,) λ·λ_p.
     """
     groups: dict[str, list[int]] = {}
     for k, name in enumerate(names):
@@ -218,8 +215,7 @@ class Clock:
     def share(self, stages: Mapping[str, float]) -> None:
         """Give the time since the last lap to stages, as much as their part of a sum.
 
-        Args:
-            stages: seconds that others spent meanwhile; none are stage ``step``.
+        ``stages`` are seconds that others spent meanwhile; none are stage ``step``.
         """
         now, total = time.perf_counter(), sum(stages.values())
         for stage, seconds in stages.items() if total else [("step", 1.0)]:

@@ -134,7 +134,9 @@ class StackTrainer(StackState):
         at = self.epoch * self.settings.steps + self.position
         names = [self.members[k].label for k in self.running]
         methods = method_progress(names, means[:3], self.schedules.values(at).lambda_.cpu())
-        return Progress(self.epoch, at, self.total_steps, label, domain, accuracy, rate, methods)
+        return Progress(
+            self.epoch, at, self.settings.total_steps, label, domain, accuracy, rate, methods
+        )
 
     def _batches(self) -> Iterator[tuple[int, Batch, int]]:
         """Every step of an epoch: (step, batch, end of the chunk that it was gathered with)."""
@@ -213,12 +215,6 @@ def find_learning_rate(
 
     Smith, "Cyclical Learning Rates for Training Neural Networks" (2017), section 3.3, with a rate
     that grows exponentially. λ acts in full, so that an adversary's unrest is in it.
-
-    Args:
-        trainer: of the stack; it is left as it is.
-        start: rate of the first step.
-        end: rate of the last step.
-        steps: of the search.
     """
     rates, members = np.geomspace(start, end, steps), len(trainer.members)
     settings = trainer.settings

@@ -28,9 +28,8 @@ from hepdann.training import (
     probes,
     save_checkpoint,
 )
-from hepdann.training.faults import FAULTS
+from hepdann.training.health import FAULTS, health_epochs
 from hepdann.training.health_figures import FIGURES, examine
-from hepdann.training.monitor import health_epochs
 from hepdann.training.probes import discriminant_scores, probe_of, weighted_auc
 from hepdann.training.settings import threads
 
@@ -190,7 +189,10 @@ def test_the_domain_gradient_grows_with_lambda(stack):
     probe = probe_of(trainer.slots, classes=2)
     half, whole = (
         examine(
-            trainer.network, trainer.phases, probe, AdversaryWeight(torch.tensor([factor]), 1.0)
+            trainer.network,
+            trainer.stack.phases,
+            probe,
+            AdversaryWeight(torch.tensor([factor]), 1.0),
         )[0]
         for factor in (0.5, 1.0)
     )
