@@ -9,7 +9,7 @@ one sees.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -33,8 +33,8 @@ _LARGEST_SAMPLE = 8_192  # events for normalisation statistics and for an observ
 _LARGEST_VALIDATION = 4_096  # events for the figures of an epoch
 
 
-class Counted(Protocol):
-    """How many training events each block has, and their mean weight."""
+class Blocks(Protocol):
+    """Where events come from; see :class:`hepdann.tensors.EventBlocks`, and ``ViewBlocks``."""
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -44,13 +44,9 @@ class Counted(Protocol):
     def weight(self) -> float:
         """Their mean weight."""
 
-
-class Blocks(Counted, Protocol):
-    """Where the events come from; see :class:`hepdann.tensors.EventBlocks`."""
-
-    def train(self, block: int) -> Target:
-        """The training events of a block, a ``Source`` if they are labelled."""
-        ...
+    @property
+    def train(self) -> Callable[[int], Any]:
+        """The training events of a block, a ``Source`` if they are labelled; of images a tuple."""
 
 
 def _generator(*words: int) -> np.random.Generator:
@@ -84,7 +80,7 @@ class Window:
 class Stream:
     """The training events of a domain, window after window."""
 
-    blocks: Counted
+    blocks: Blocks
 
     @property
     def n_train(self) -> int:
@@ -246,24 +242,13 @@ SOURCE, TARGET, STATISTICS, AUXILIARY = 0, 1, 2, 3  # auxiliaries: 3, 4, …
 
 
 def epoch_order(n: int, length: int, *, seed: int, epoch: int, stream: int) -> NDArray[np.int64]:
-    """Event indices of one epoch: a random permutation of ``n``, repeated until ``length``.
+    """Event indices of one epoch: random permutations of ``n`` events, up to ``length``.
 
-    Args:
-        n: number of events of the domain.
-        length: indices needed; a smaller domain is gone through several times, each time in
-            another order.
-        seed: of the member.
-        epoch: counted from 0.
-        stream: separates what is drawn for source, target and statistics.
+    ``stream`` separates what is drawn for source, target and statistics.
     """
-    generator = np.random.Generator(
-        np.random.Philox(np.random.SeedSequence([seed, epoch, stream, 0x5A3]))
-    )
-    rounds = -(-length // n)
-    order = [generator.permutation(n) for _ in range(rounds)]
-    return (order[0] if rounds == 1 else np.concatenate(order))[:length].astype(
-        np.int64, copy=False
-    )
+    generator = _generator(seed, epoch, stream, 0x5A3)
+    order = np.concatenate([generator.permutation(n) for _ in range(-(-length // n))])
+    return order[:length].astype(np.int64, copy=False)
 
 
 def auto_batch_size(n_source: int) -> int:

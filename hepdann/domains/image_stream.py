@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import ConfigError
-from ..tensors import SPLITS, EventImages, Objects, Pixels, Source, Target
+from ..tensors import SPLITS, EventImages, Objects, Pixels, Source, Target, ViewBlocks
 from .event_stream import (
     BatchRows,
-    Counted,
     DomainEvents,
     Drawn,
     Picked,
@@ -153,44 +152,18 @@ class Jitter:
         return moved.flatten(1)
 
 
-class ImageBlocks(Counted, Protocol):
-    """Where the images come from; see :class:`hepdann.tensors.ViewBlocks`."""
-
-    @property
-    def nbytes(self) -> float:
-        """Of the images of an event, on the average."""
-        ...
-
-    def train(self, block: int) -> Events:
-        """Images, labels (``None`` of a target) and weights of a block's training events."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
 class HeldImages:
-    """The training events of a domain, all in memory as one block."""
+    """The training events of a domain, all in memory as one block of :class:`ViewBlocks`."""
 
-    events: Events
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """(1,) their number."""
-        return np.array([len(self.events[0])])
-
-    @property
-    def weight(self) -> float:
-        """Mean weight."""
-        return float(np.mean(self.events[2], dtype=np.float64))
-
-    @property
-    def nbytes(self) -> float:
-        """Of the images of an event, on the average."""
-        return self.events[0].nbytes / max(1, len(self.events[0]))
+    def __init__(self, events: Events) -> None:
+        self._events, number = events, len(events[0])
+        self.counts, self.nbytes = np.array([number]), events[0].nbytes / max(1, number)
+        self.weight = float(np.mean(events[2], dtype=np.float64))
 
     def train(self, block: int) -> Events:
         """All events."""
         del block
-        return self.events
+        return self._events
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +216,7 @@ class _Images:
 class ImageStream(Stream):
     """The training events of a domain of images."""
 
-    blocks: ImageBlocks
+    blocks: ViewBlocks | HeldImages
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
     window: int = field(default_factory=lambda: _WINDOW)
@@ -277,21 +250,14 @@ def resident_images(
     *,
     device: str,
     dtype: torch.dtype = torch.float32,
-    blocks: ImageBlocks | None = None,
+    blocks: ViewBlocks | HeldImages | None = None,
     augment: Augment | Jitter | None = None,
     scaling: Scaling | None = None,
 ) -> DomainEvents:
-    """The images or objects of a domain for a training; pixels are not scaled.
+    """The images or objects (N, F) of events of all splits for a training; pixels are not scaled.
 
-    Args:
-        events: all splits; their features are not looked at.
-        images: (N, F) of these events.
-        device: ``cpu``, ``cuda`` or ``mps``.
-        dtype: of pixels and weights.
-        blocks: all events of the domain, if these are a sample of it: batches are drawn from
-            them, and everything else sees the sample.
-        augment: what is done to the images of a batch; all others are as they are.
-        scaling: of objects.
+    ``blocks`` are all events of the domain, if these are a sample of it: batches are drawn from
+    them, and everything else sees the sample. Augmented are the images of a batch alone.
     """
     streamed = scaling if blocks is not None else None
     if scaling is not None and isinstance(images, Objects):

@@ -82,13 +82,6 @@ def prepare_images(
     The features of source and target are :func:`~hepdann.tensors.image_figures`, behind the
     file's own if it has any.
 
-    Args:
-        tensors: holds the MC.
-        data: holds the data, if not ``tensors`` itself.
-        shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
-        seed: of the shift's random part.
-        memory: "resident" or "blocks".
-
     Raises:
         SchemaError: no MC, no data where it is needed, or other images in the second file.
         ConfigError: the shift does not act on images, or objects; or not on blocks of them.
@@ -251,13 +244,9 @@ def choose_memory(
 ) -> Memory:
     """How a training holds its events.
 
-    Args:
-        wanted: "resident", "blocks", or "auto": blocks where the events, with what is computed of
-            them, would take more than about half of the memory that is there.
-        tensors: holds the MC.
-        data: holds the data, if another file does.
-        members: networks that will score every event.
-        workers: processes that train; where there are several, each holds the events.
+    ``auto`` is blocks where the events, with what is computed of them, would take more than about
+    half of the memory that is there: ``members`` networks score every event, and each of several
+    ``workers`` holds them all.
     """
     if wanted in ("resident", "blocks"):
         return "blocks" if wanted == "blocks" else "resident"

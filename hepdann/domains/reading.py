@@ -36,13 +36,8 @@ def prepare(
 ) -> Domains:
     """Take source and target out of the tensor files; of images and objects what sums them up too.
 
-    Args:
-        tensors: holds the MC.
-        data: holds the data, if not ``tensors`` itself.
-        shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
-        seed: of the shift's random part.
-        memory: "resident", or "blocks", which never holds a domain.
-        wanted: columns that methods need besides the features.
+    ``data`` is the file with the data, if it is another one; a shift makes pseudo-data of half of
+    the MC. ``memory`` is "resident", or "blocks", which never holds a domain.
 
     Raises:
         SchemaError: no MC, no data where it is needed, other features in the second file, or a
@@ -112,10 +107,7 @@ def auxiliary_sources(
 ) -> tuple[Source, ...]:
     """The source under each of the shifts; labels, weights and splits are its own.
 
-    Args:
-        source: labelled MC, all splits; the shifts take their scales from its training split.
-        wanted: one shift a copy.
-        seed: of the shifts' random parts, each of which has a stream of its own.
+    The shifts take their scales from its training split; each has a random stream of its own.
     """
     copies = []
     for number, entry in enumerate(wanted):
@@ -127,29 +119,15 @@ def auxiliary_sources(
 
 
 class ChangedBlocks:
-    """Changed events, block by block.
-
-    Args:
-        blocks: the events as they are.
-        change: makes others of the events of a block, given its number, with the same mean weight.
-    """
+    """Events that are changed block by block, given its number; their mean weight stays."""
 
     def __init__(self, blocks: EventBlocks, change: Callable[[Any, int], Target]) -> None:
         self._blocks, self._change = blocks, change
+        self.counts, self.weight = blocks.counts, blocks.weight
 
     def train(self, block: int) -> Target:
         """The training events of a block, a ``Source`` if they are labelled."""
         return self._change(self._blocks.train(block), block)
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """(n,) training events of each block."""
-        return self._blocks.counts
-
-    @property
-    def weight(self) -> float:
-        """Their mean weight."""
-        return self._blocks.weight
 
 
 _COPIES = 4  # of an event, where its class keeps its fraction: so few are lost of one that loses
@@ -161,11 +139,7 @@ def resampled(source: Source, correction: Sequence[float], seed: int) -> Source:
 
     A network that normalises each domain by itself compares the domains' statistics, and takes
     other class fractions for a shift. Statistics are those of rows, so the rows must change.
-
-    Args:
-        source: labelled events.
-        correction: (C,) logarithm of the wanted over the present fraction of each class.
-        seed: of the rounding to whole rows.
+    ``correction`` is (C,), the logarithm of the wanted over the present fraction of each class.
 
     Returns:
         Each event about four times as often as its class asks for, once in large samples.

@@ -41,9 +41,7 @@ class Scaling:
     def with_objects(self, objects: Objects, weight: NDArray[np.float32]) -> Self:
         """The scaling of the rows of events with objects: of the features, and fitted of objects.
 
-        Args:
-            objects: of training events of the source; those of an event have its weight.
-            weight: (N,) of these events.
+        The events are training events of the source; their objects have their weight (N,).
         """
         flat = objects.features.shape[1]
         pieces = [self.table[:, :flat]]

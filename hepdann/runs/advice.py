@@ -46,15 +46,11 @@ _MOST = 20_000  # events of each domain on which the methods are compared
 def diagnose_first(
     domains: Domains, features: Sequence[str] | None, path: Path
 ) -> Diagnosis | None:
-    """Ask, before anything is trained, whether there is a shift at all.
-
-    Args:
-        domains: source and target.
-        features: their names; ``None`` if nobody wants to know.
-        path: of ``diagnosis.json``, which is written; empty if nobody wants to know.
+    """Ask, before anything is trained, whether there is a shift; ``diagnosis.json`` is written.
 
     Returns:
-        The diagnosis; ``None`` with too few events for one, or if nobody wants to know.
+        The diagnosis; ``None`` with too few events for one, or without names of features, where
+        nobody wants to know: the file is then empty.
     """
     if features is None:
         write_json(path, Diagnosed, {})
@@ -79,16 +75,11 @@ def with_recommendation(
     shift: bool | None,
     path: Path,
 ) -> tuple[tuple[Model, ...], Recommendation]:
-    """The models with what is recommended for the run; no target label is read.
+    """The models, one a fold, with what is recommended for the run; no target label is read.
 
-    Args:
-        models: as they were trained, one a fold; one alone without folds.
-        folds: source and target of each, whose events outside the test split are compared.
-        aligned: the alignments of each.
-        calibrated: the calibrations of each. One that is not closed is no candidate, and one that
-            knows the family of pseudo-data is none either.
-        shift: whether the tests found a shift.
-        path: of ``recommendation.json``, which is written.
+    Events outside the test split are compared. A calibration that is not closed is no candidate,
+    and one that knows the family of pseudo-data is none either. ``shift`` says whether the tests
+    found one; ``recommendation.json`` is written.
     """
     unfit = [
         name
@@ -201,16 +192,12 @@ _MOST_IMAGES = 5_000  # events of each domain that are looked at
 def advise_on_images(
     model: Model, domains: Domains, shift: bool | None, path: Path, unfit: Sequence[str] = ()
 ) -> Recommendation:
-    """What is recommended; no target label is read.
-
-    Args:
-        model: as it was trained.
-        domains: source and target; their validation splits are looked at.
-        shift: whether the two-sample test found a shift.
-        path: of ``recommendation.json``, which is written.
-        unfit: calibrations that are no candidates.
-    """
-    at = [_validation(events) for events in (domains.source, domains.target)]
+    """Likewise of images, whose validation splits are looked at; ``unfit`` are no candidates."""
+    validation = SPLITS.index("validation")
+    at = [
+        np.flatnonzero(events.split == validation)[:_MOST_IMAGES]
+        for events in (domains.source, domains.target)
+    ]
     source, target = domains.source.take(at[0]), domains.target.take(at[1])
     assert domains.images is not None
     source_images, target_images = (
@@ -243,10 +230,6 @@ def advise_on_images(
         advice = Recommendation("source-only", "too few events to compare candidates")
     write_json(path, Recommended, advice.to_dict())
     return advice
-
-
-def _validation(events: Target) -> NDArray[np.intp]:
-    return np.flatnonzero(events.split == SPLITS.index("validation"))[:_MOST_IMAGES]
 
 
 def label_by_teacher(model: Model, domains: Domains, aligned: Aligned) -> tuple[Source, str]:

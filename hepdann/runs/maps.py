@@ -94,13 +94,7 @@ def fit_alignments(
 ) -> Aligned:
     """Fit maps on the training splits, to a source with the target's class fractions.
 
-    Those of objects are fitted table by table.
-
-    Args:
-        domains: source and target.
-        names: of the alignments.
-        estimate: of the target's class fractions; ``None`` keeps the source's.
-        seed: of what is random.
+    Without an estimate the source keeps its own. Maps of objects are fitted table by table.
     """
     source, target = domains.source.part("train"), domains.target.part("train")
     correction = None
@@ -200,12 +194,8 @@ def families_of(train: TrainConfig, name: str, objects: Objects | None = None) -
 
     In a study the family that made the pseudo-data is not among those of ``calibrated``: the
     shift of data is none that anybody registered. It is among those of ``calibrated-known``, and of
-    ``parametrised``, which a study trains to see what knowing the family is worth.
-
-    Args:
-        train: the settings.
-        name: of the calibration.
-        objects: of MC, which have families of their own.
+    ``parametrised``, which a study trains to see what knowing the family is worth. Objects of MC
+    have families of their own.
 
     Raises:
         ConfigError: the family that made the pseudo-data is named for ``calibrated``; or data,
@@ -254,13 +244,16 @@ def fit_calibrations(
         knows = train.shift is not None and name in KNOWING
         key = knows, families and tuple(families)
         if key not in fitted:
+            scaled_by = None  # the MC that fixed the scales of pseudo-data, if it is in memory
+            if knows and domains.blocks is None and domains.images is None:
+                scaled_by = domains.tensors.source().part("train").features
             fitted[key] = calibrate(
                 source,
                 target,
                 domains.tensors.features,
                 families=families,
                 hold_fractions=train.calibration.hold_fractions,
-                reference=_all_mc(domains) if knows else None,
+                reference=scaled_by,
                 seed=train.seed,
             )
         tell(f"{name}: {fitted[key].sentence}")
@@ -275,13 +268,6 @@ def events_of(domains: Domains) -> tuple[Source, Target]:
         return source, target
     of_source, of_target = domains.objects
     return ObjectSource.of(source, of_source), ObjectTarget.of(target, of_target)
-
-
-def _all_mc(domains: Domains) -> NDArray[np.float32] | None:
-    """Features of the MC that fixed the scales of pseudo-data, where they are in memory."""
-    if domains.blocks is not None or domains.images is not None:
-        return None
-    return domains.tensors.source().part("train").features
 
 
 def write_calibrations(folder: Path, folds: Sequence[Mapping[str, Calibrated]]) -> None:

@@ -121,14 +121,16 @@ def test_images_in_blocks_are_moved_too_and_go_on_with_the_same():
     train = np.flatnonzero(source.split == 0)
 
     class Blocks(HeldImages):
-        counts = np.array([80, 60])
+        def __init__(self, events):
+            super().__init__(events)
+            self.counts = np.array([80, 60])
 
         def train(self, block):
             rows = train[80 * block : 80 + 60 * block]
             return hits.take(rows), source.label[rows], source.weight[rows]
 
-    whole = HeldImages((hits.take(train), source.label[train], source.weight[train]))
-    stream = ImageStream(Blocks(whole.events), augment=augment)
+    whole = hits.take(train), source.label[train], source.weight[train]
+    stream = ImageStream(Blocks(whole), augment=augment)
     blocks = replace(held, stream=stream)
     ways = [seen_in(one) for one in (held, blocks)]
     energies = [np.sort(torch.cat(way, dim=-1)[0].sum(0).numpy()) for way in ways]

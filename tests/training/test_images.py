@@ -76,15 +76,17 @@ def test_images_in_small_blocks_are_seen_as_often(sides):
     train = np.flatnonzero(source.split == 0)
 
     class Blocks(HeldImages):
-        counts = np.array([50, 0, 60, 30])
+        def __init__(self, events):
+            super().__init__(events)
+            self.counts = np.array([50, 0, 60, 30])
 
         def train(self, block):
             first = self.counts[:block].sum()
             rows = train[first : first + self.counts[block]]
             return hits.take(rows), source.label[rows], source.weight[rows]
 
-    held = HeldImages((hits.take(train), source.label[train], source.weight[train]))
-    stream = ImageStream(Blocks(held.events), window=4 * 70 * int(held.nbytes / 4))
+    blocks = Blocks((hits.take(train), source.label[train], source.weight[train]))
+    stream = ImageStream(blocks, window=4 * 70 * int(blocks.nbytes / 4))
     events = resident_images(source, hits, device="cpu", blocks=stream.blocks)
     assert events.stream.n_train == 140
     slot = Slot(0, [replace(events, stream=stream)], (0,))
