@@ -151,13 +151,10 @@ def fold_prefix(fold: int) -> str:
 
 
 def write_model(path: Path, header: Header, tensors: Mapping[str, NDArray[Any]]) -> None:
-    """Write a model.
+    """Write a model: a header of all that is no weight, and the weights of each method.
 
-    Args:
-        path: of the file.
-        header: all that is no weight.
-        tensors: weights of each method by ``<method>.<name of the parameter>``, those of folds
-            behind :func:`fold_prefix`.
+    These are named ``<method>.<name of the parameter>``, those of folds behind
+    :func:`fold_prefix`.
     """
     from safetensors.numpy import save
 

@@ -9,12 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import HepdannError, Interrupted, RunError
-
-if TYPE_CHECKING:
-    pass
 
 
 class _Named:

@@ -80,15 +80,6 @@ def write_json(path: Path, kind: type[Stored], content: Mapping[str, Any]) -> No
     write_run_file(path, text.encode())
 
 
-def read_history(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a history.
-
-    Raises:
-        RunError: missing or damaged.
-    """
-    return read_table(path, text=("method", "chosen"))
-
-
 def read_table(path: Path, text: Collection[str]) -> dict[str, NDArray[Any]]:
     """Columns of a CSV file of a run; an empty number is NaN.
 

@@ -294,12 +294,8 @@ class ScoreWriter:
     ) -> None:
         """Write what a method says of a domain; its mean score follows from its members.
 
-        Args:
-            domain: "mc" or "target".
-            method: its name.
-            members: (K, N, C) class probabilities.
-            domain_score: (N,) of its domain head, if it has one of its own.
-            latent: (n, H) feature layer of the first n test events.
+        ``members`` are (K, N, C) class probabilities, ``domain_score`` is (N,), of a domain head of
+        its own, ``latent`` (n, H) the feature layer of the first n test events.
         """
         # the first class follows from the second as well as float32 can tell the second
         two = members.shape[-1] == 2 and bool(
@@ -312,27 +308,13 @@ class ScoreWriter:
             self._once(f"{domain}/domain_score", method, domain_score, {}, shuffle=True)
 
     def varied(self, domain: str, method: str, scores: NDArray[np.float32]) -> None:
-        """Write the scores of a domain with the calibration changed by an error up, and one down.
-
-        Args:
-            domain: "mc" or "target".
-            method: its name.
-            scores: (2, N, C) class probabilities.
-        """
+        """Write (2, N, C) scores with the calibration changed by an error up, and one down."""
         self._packed(f"{domain}/varied/{method}", scores, shuffle=True)
 
     def objects(
         self, domain: str, collection: str, method: str, part: Jagged, scores: NDArray[np.float32]
     ) -> None:
-        """Write what a method says of the objects of a collection, and of MC which these are.
-
-        Args:
-            domain: "mc" or "target".
-            collection: its name.
-            method: its name.
-            part: the objects.
-            scores: (objects, C) class probabilities.
-        """
+        """Write (objects, C) probabilities of a collection's objects, and of MC which these are."""
         group = f"{domain}/objects/{collection}"
         if f"{group}/offsets" not in self.file:
             self._packed(f"{group}/offsets", part.start, shuffle=True)

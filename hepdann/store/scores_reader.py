@@ -222,10 +222,7 @@ class RunScores(ScoreFile):
 
 
 def open_scores(path: str | Path) -> RunScores:
-    """Open the scores of a run.
-
-    Args:
-        path: ``scores.h5``, or the run folder that holds it.
+    """Open ``scores.h5``, or that of a run folder.
 
     Raises:
         RunError: no such file, not HDF5, another format or version, or not complete.
@@ -281,13 +278,9 @@ class TensorRows:
 def rows_of_events(
     tensors: Tensors, domain: str, event_id: NDArray[np.uint64], *, pseudo: bool | None
 ) -> NDArray[np.int64] | None:
-    """The rows of events that were chosen by their identity.
+    """The rows of events that were chosen by their identity, (N,) in the order of the file.
 
-    Args:
-        tensors: the file.
-        domain: "mc" or "data".
-        event_id: (N,) of the events, in the order of the file.
-        pseudo: the half of the domain that they are from; ``None`` if it is not halved.
+    ``pseudo`` is the half of the domain that they are from; ``None`` if it is not halved.
 
     Returns:
         (N,) increasing; ``None`` if the file does not hold these events.

@@ -45,18 +45,9 @@ class StoredStart(Stored):
 
 _ELSEWHERE = {"device", "tensorboard", "workers"}  # settings that a resume may change
 _LATER = (  # settings that came after the first runs were begun
-    "augment",
-    "calibration",
-    "folds",
-    "nuisance",
-    "nuisance_classes",
-    "nuisance_weight",
-    "object_weight",
-    "nuisance_head",
-    "adversary_steps",
-    "mixtures",
-    "check_mixtures",
-)
+    "augment", "calibration", "folds", "nuisance", "nuisance_classes", "nuisance_weight",
+    "object_weight", "nuisance_head", "adversary_steps", "mixtures", "check_mixtures",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +143,7 @@ class StartRecord:
     def check_settings(self, folder: Path, given: Mapping[str, Any]) -> None:
         """Whether ``config.yaml`` of a run, and what is given beside it, is what it began with.
 
-        Args:
-            folder: of the run.
-            given: settings by dotted key (``train.epochs``), as a user gives them on resuming.
+        ``given`` are settings by dotted key (``train.epochs``), as a user gives them on resuming.
 
         Raises:
             RunError: names each setting that differs, with both values.

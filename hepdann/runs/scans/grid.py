@@ -1,18 +1,32 @@
 """From a grid to stacks: which members a target needs, and which of them train together."""
 
 from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
-
 from ... import methods
 from ...config import Config, ScanConfig, ShiftConfig, TrainConfig
 from ...methods import calibration_of, method_of
 from ...training import Member
 from ..stacks.plan import ORACLE, Places, StackPlan, group, member_of, trained_on
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from ..._version import __version__
+from ...errors import RunError
+from ...evaluation.scan_judge import MEMBER_FIGURES, summarise_scan
+from ...inputs import read_json
+from ...outputs import write_run_file
+from ...store.content import PointBaselines, PointResult
+from ...store.paths import ScanPaths
+from ...store.reading import FORMAT_VERSION, Scan, csv_bytes
+from ...tensors import Tensors
+from ..stacks.training import HISTORY
+
+
 
 SOURCE_ONLY = "source-only"
 # Members times events of a step: activations of a stack stay in a core's cache, and the cost of
@@ -124,3 +138,52 @@ def seeds_of(members: Sequence[Member]) -> list[Seeds]:
         lambda_ = member.lambda_ if member.method.adversarial else None
         places.setdefault((member.label, lambda_), []).append(k)
     return [Seeds(name, lambda_, tuple(ks)) for (name, lambda_), ks in places.items()]
+
+
+
+
+Result = dict[str, Any]
+AGAIN = "remove it and resume"
+
+
+def result_path(folder: Path, unit: Unit) -> Path:
+    """Of the result of a unit."""
+    what = "baselines" if unit.stack is None else f"stack-{unit.stack}"
+    return target_path(folder, unit.target, what)
+
+
+def target_path(folder: Path, target: int, what: str) -> Path:
+    """Of what a scan keeps of a target."""
+    return ScanPaths(folder).work / f"target-{target}-{what}.json"
+
+
+def read_result(folder: Path, unit: Unit, fingerprint: str) -> Result:
+    """The result of a unit.
+
+    Raises:
+        RunError: it is damaged, or that of another scan.
+    """
+    kind = PointBaselines if unit.stack is None else PointResult
+    return read_target(result_path(folder, unit), kind, fingerprint)
+
+
+def read_target(path: Path, kind: Any, fingerprint: str) -> Result:
+    """A file of a target.
+
+    Raises:
+        RunError: it is damaged, or that of another scan.
+    """
+    result: Result = read_json(path, kind, mend=AGAIN)
+    if result.get("fingerprint") != fingerprint:
+        raise RunError(
+            "the result belongs to other tensors or settings",
+            where=path,
+            mend="resume with those of the scan, or start a new one",
+        )
+    return result
+
+
+def write_target(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file of a target, whole or not at all."""
+    write_run_file(path, json.dumps(content, allow_nan=False).encode())
+

@@ -1,13 +1,11 @@
 """One scan: a grid of trainings of the stacks that a run has, from a tensor file to its folder."""
 
 from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-
 from ...config import Config, TrainConfig
 from ...domains import Domains
 from ...errors import Interrupted, refuse
@@ -26,10 +24,26 @@ from ..stacks.plan import Places, made_sources, settings_of
 from ..stacks.shards import PAYS
 from ..stacks.training import Hooks
 from ..stacks.work import Workplace
-from .files import read_result, result_path, write_scan
+from .grid import read_result, result_path
 from .grid import Point, Unit, plan_point, points_of, settings_at
 from .source import SourceOnly, load_source_only, train_source_only
 from .target import TargetRun
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from ..._version import __version__
+from ...errors import RunError
+from ...evaluation.scan_judge import MEMBER_FIGURES, summarise_scan
+from ...inputs import read_json
+from ...outputs import write_run_file
+from ...store.content import PointBaselines, PointResult
+from ...store.paths import ScanPaths
+from ...store.reading import FORMAT_VERSION, Scan, csv_bytes
+from ..stacks.training import HISTORY
+from .grid import Unit
+from .grid import Result
+
+
 
 # Settings that hepdann may be left to choose; all targets have the same.
 _SETTLED = ("batch_size", "device", "memory", "network")
@@ -246,3 +260,60 @@ class ScanJob:
     def _progress(self, now: Progress) -> None:
         """Show where the whole scan stands: its total is that of all networks, one by one."""
         self.report(f"{self._total} networks", replace(now, total=self._total * now.total))
+
+
+
+
+
+
+COLUMNS = (
+    "method", "lambda", "shift", "t", "seed", "epoch", *MEMBER_FIGURES, "loss_label", "loss_domain",
+    "validation_loss", "validation_accuracy", "validation_domain_accuracy",
+)  # fmt: skip
+HISTORY_COLUMNS = ("shift", "t", *(name for name in HISTORY if name != "target_accuracy"))
+
+
+def write_scan(
+    folder: Path,
+    tensors: Tensors,
+    results: Sequence[Result],
+    source_history: Sequence[Mapping[str, object]],
+    *,
+    members: int,
+    seconds: float,
+    whole: bool,
+) -> Scan:
+    """Sum up what is whole of a scan."""
+    rows = [row for result in results for row in result["rows"]]
+    groups = [group for result in results for group in result["groups"]]
+    first = [dict(row) | {"lambda": None} for row in source_history]
+    history = [*first, *(row for result in results for row in result["history"])]
+    majorities = {
+        (row["shift"], row["t"]): result["majority"] for result in results for row in result["rows"]
+    }
+    paths = ScanPaths(folder)
+    write_run_file(paths.table, csv_bytes(COLUMNS, rows))
+    write_run_file(paths.history, csv_bytes(HISTORY_COLUMNS, history))
+    places = ("method", "lambda", "shift", "t", "roc")
+    curves = [{name: one[name] for name in places} for one in groups if one["roc"] is not None]
+    rocs = {"format_version": FORMAT_VERSION, "rocs": curves}
+    write_run_file(paths.rocs, json.dumps(rocs, allow_nan=False).encode())
+    summary = {
+        "format_version": FORMAT_VERSION,
+        "hepdann": __version__,
+        "classes": list(tensors.classes),
+        "class_titles": tensors.class_looks("title"),
+        "teachers": [r["teacher"] for r in results if "teacher" in r],
+        **{
+            name: [r.get(name) for r in results if "teacher" in r]
+            for name in ("diagnosis", "fractions")
+        },
+        **summarise_scan(rows, groups, majorities),
+        "health": [one for result in results for one in result.get("health", [])],
+        "throughput": {"members": members, "seconds": seconds},
+        "interrupted": not whole,
+    }
+    content = json.dumps(summary, indent=1, allow_nan=False)
+    write_run_file(paths.summary, content.encode())
+    return Scan(folder, summary)
+

@@ -44,7 +44,7 @@ from ..maps import (
 from ..stacks.plan import ORACLE, trained_on
 from ..stacks.shards import Shard, Stacks
 from ..stacks.training import Hooks, ShardFiles, train_shard
-from .files import AGAIN, Result, read_result, read_target, result_path, target_path, write_target
+from .grid import AGAIN, Result, read_result, read_target, result_path, target_path, write_target
 from .grid import SOURCE_ONLY, Point, Seeds, Unit, plan_point, seeds_of
 from .source import SourceOnly
 
