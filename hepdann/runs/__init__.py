@@ -7,8 +7,7 @@ from ..lazy import getter
 if TYPE_CHECKING:
     from ..store.reading import Scan, open_scan
     from .folder import Run, open_run
-    from .start import resume_scan, scan
-    from .start import resume, train
+    from .start import resume, resume_scan, scan, train
     from .training import StackRates, first_process, suggest_rates
 
 __all__ = [

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..config.section import t_text
 from ..display import figure, html_table, listed
 from ..store.paths import RunPaths
-from ..store.reading import read_config, read_history, read_metrics
+from ..store.reading import read_config, read_metrics, read_table
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -47,8 +47,8 @@ class Run:
     def _target(self) -> str:
         target = self.metrics.get("target") or {}
         shift = target.get("shift")
-        strength = f" {shift['name']} t = {t_text(shift['t'])}" if shift else ""
-        return f"target {target.get('kind')}{strength}"
+        shifted = f" {shift['name']} t = {t_text(shift['t'])}" if shift else ""
+        return f"target {target.get('kind')}{shifted}"
 
     @cached_property
     def config(self) -> Config:
@@ -58,7 +58,7 @@ class Run:
     @cached_property
     def history(self) -> dict[str, NDArray[Any]]:
         """Columns of ``history.csv``; empty fields are NaN."""
-        return read_history(RunPaths(self.folder).history)
+        return read_table(RunPaths(self.folder).history, text=("method", "chosen"))
 
     @cached_property
     def model(self) -> Model:

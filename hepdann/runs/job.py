@@ -156,10 +156,7 @@ class Job:
         save_model(model, paths.model)
         write_run_file(paths.history, history_of(trained))
         write_health(self.folder, [t.health for t in trained])
-        write_scores(
-            paths.scores, model, domains, tensors=self.tensors, data=self.data,
-            sample_of=domains.process,
-        )  # fmt: skip
+        write_scores(paths.scores, model, domains, tensors=self.tensors, data=self.data)
         self._clock.lap("scoring")
 
     def _diagnose(self, domains: Domains) -> Diagnosis | None:

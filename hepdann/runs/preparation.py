@@ -39,15 +39,8 @@ def prepare_training(
 ) -> tuple[Domains, TrainConfig]:
     """Take source and target out of the tensor files, and settle what was left to hepdann.
 
-    Args:
-        asked: settings as the user gave them, or as they were settled before.
-        tensors: holds the MC.
-        data: holds the data, if not ``tensors`` itself.
-        shift: makes pseudo-data; by default that of the settings, and without one the target is
-            the data domain.
-
-    Returns:
-        The events and the settings.
+    The settings are as the user gave them, or as they were settled before. A shift makes
+    pseudo-data, by default that of the settings; without one the target is the data.
 
     Raises:
         HepdannError: the input does not allow the training.

@@ -30,17 +30,12 @@ def write_scores(
     *,
     tensors: Tensors,
     data: Tensors | None,
-    sample_of: NDArray[np.integer],
 ) -> None:
     """Score source and target with every method; in folds by the fold that did not see the event.
 
-    Args:
-        path: of the file.
-        model: the trained model.
-        domains: the events; ``evaluation`` puts the truth, if known, where it alone reads it.
-        tensors: the file that the source is from; its names and titles travel to the figures.
-        data: the file that the target is from, if it is another one.
-        sample_of: (N,) process of each source event.
+    The truth, if known, is put where ``evaluation`` alone reads it. ``tensors`` is the file of the
+    source, whose names and titles travel to the figures, ``data`` that of the target, if it is
+    another one.
     """
     models = model.folds or (model,)
     pseudo, images = domains.kind == "pseudo-data", domains.images
@@ -82,7 +77,7 @@ def write_scores(
                 if domains.objects is not None:  # which stand nowhere to be mapped again
                     _write_aligned(group, models, domains, fold)
             else:
-                _write_truth_of_mc(group, domains, tensors, sample_of)
+                _write_truth_of_mc(group, domains, tensors)
             if name == "mc" and models[0].correction is not None:  # to compare aligned events with
                 weights = [reference(domains.source, one.correction).weight for one in models]
                 group["reference_weight"] = np.choose(0 if fold is None else fold, weights)
@@ -106,14 +101,12 @@ def _write_aligned(
         group[f"aligned/{name}"] = np.stack(mapped)[number, np.arange(len(number))]
 
 
-def _write_truth_of_mc(
-    group: h5py.Group, domains: Domains, tensors: Tensors, sample_of: NDArray[np.integer]
-) -> None:
+def _write_truth_of_mc(group: h5py.Group, domains: Domains, tensors: Tensors) -> None:
     """Class and process of each MC event, and how both are shown."""
     group["label"] = domains.source.label
     group["label"].attrs["titles"] = json.dumps(tensors.class_looks("title"))
     group["label"].attrs["colors"] = json.dumps(tensors.class_looks("color"))
-    group["sample"] = np.asarray(sample_of, np.uint16)
+    group["sample"] = np.asarray(domains.process, np.uint16)
     given = tensors.provenance.get("settings", {}).get("samples", [])
     looks = {entry["name"]: entry for entry in reversed(given)}
     names = list(tensors.samples["mc"])

@@ -1,35 +1,29 @@
-"""``hepdann.train``: the one call behind ``hepdann train``."""
+"""``hepdann.train`` and ``hepdann.scan``: the one call behind each of the commands."""
 
 from __future__ import annotations
+
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
 from .. import shifts
-from ..config import Config, TrainSettings, override
-from ..errors import ConfigError, RunError
+from ..config import Config, ScanSettings, TrainSettings, override
+from ..errors import ConfigError, RunError, refuse
 from ..parallel import TRAINING, processes_for, refuse_in_worker, start_method
-from ..store.paths import new_folder, numbered_folder, refuse_existing
-from ..store.reading import check_version
+from ..store.paths import ScanPaths, new_folder, numbered_folder, refuse_existing
+from ..store.reading import Scan, check_version, open_scan
+from ..store.training_record import StartRecord
 from ..tensors import Tensors, open_tensors
 from .folder import Run, finished_run
 from .progress import Report, shown, silent
-from collections.abc import Callable, Sequence
-from typing import Literal, Unpack
-from ..config import Config, ScanSettings, override
-from ..errors import refuse
-from ..parallel import refuse_in_worker
-from ..store.paths import ScanPaths, new_folder, numbered_folder, refuse_existing
-from ..store.reading import Scan, open_scan
-from ..store.training_record import StartRecord
 
 if TYPE_CHECKING:
     from ..networks import Factory
     from ..shifts import Composition, Shift
-
 
 
 _MANY = 8_000_000  # passes of MC events through networks, from which processes will be needed
@@ -94,8 +88,9 @@ def train(
     if config.train.workers != 1:
         refuse_in_worker()
     opened = open_tensors(tensors)
-    if output is not None:
-        refuse_existing(Path(output))
+    named = config.train.shift
+    stem = "data" if named is None else f"{named.name}-t{named.t_text}"
+    make_folder = _folder_maker(output, stem)
     second = None if data is None else open_tensors(data)
     passes = opened.rows("mc") * config.train.epochs * config.train.members
     spread = config.train.device in ("auto", "cpu") and opened.tabular and passes > _MANY
@@ -106,7 +101,6 @@ def train(
     from .job import Job
     from .training import run_job
 
-    make_folder = _claim(output, config)
     with shown(progress, report) as tell:
         return run_job(Job(config, opened, second, shift, make_folder, tell, stop, partial))
 
@@ -144,25 +138,16 @@ def resume(
 ) -> Run:
     """Go on with a run that did not finish; the result is that of an uninterrupted one.
 
-    A run that has finished is opened and left as it is.
-
-    Args:
-        folder: of the run.
-        tensors: the tensor file, where it does not lie where the run began with it.
-        data: likewise the file with the data, if that is another one.
-        given: settings by dotted key (``{"train.epochs": 20}``) that must be those of the run.
-        progress: as in :func:`train`.
-        report: as in :func:`train`.
-        stop: as in :func:`train`.
-        partial: as in :func:`train`.
+    A run that has finished is opened and left as it is. ``tensors`` and ``data`` are named where
+    they do not lie where the run began with them; ``given`` are settings by dotted key
+    (``{"train.epochs": 20}``) that must be those of the run. The further arguments are those of
+    :func:`train`.
 
     Raises:
         RunError: no such run, one of another version, or its tensors or settings are no longer
             the same: it names which, and how they differ.
         Interrupted: as in :func:`train`.
     """
-    from ..store.training_record import StartRecord
-
     folder = Path(folder)
     if not folder.is_dir():
         raise RunError("no such run folder", where=folder, mend="give the folder of a run with -o")
@@ -205,11 +190,12 @@ def _common(values: list[float]) -> float | list[float]:
     return values[0] if len(set(values)) == 1 else values
 
 
-def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
-    if output is not None:
-        return partial(new_folder, Path(output))
-    shift = config.train.shift
-    return partial(numbered_folder, "data" if shift is None else f"{shift.name}-t{shift.t_text}")
+def _folder_maker(output: str | Path | None, stem: str) -> Callable[[], Path]:
+    """What makes the folder once there is something to keep; one that exists is refused now."""
+    if output is None:
+        return partial(numbered_folder, stem)
+    refuse_existing(Path(output))
+    return partial(new_folder, Path(output))
 
 
 def _check_types(
@@ -238,9 +224,6 @@ def _check_types(
     ):  # fmt: skip
         if not isinstance(value, kinds):
             raise TypeError(f"{name} is {wanted}, not {value!r}")
-
-
-
 
 
 def scan(
@@ -318,16 +301,9 @@ def scan(
          "leave one of them out"),
     )  # fmt: skip
     with shown(progress, report) as tell:
-        opened, make_folder = open_tensors(tensors), _folder_maker(output, shifts)
+        opened = open_tensors(tensors)
+        make_folder = _folder_maker(output, "-".join(["scan", *(shifts or ["data"])]))
         return _job(config, opened, data, make_folder, tell, stop)
-
-
-def _folder_maker(output: str | Path | None, shifts: Sequence[str] | None) -> Callable[[], Path]:
-    """What makes the folder once there is something to keep; one that exists is refused now."""
-    if output is None:
-        return partial(numbered_folder, "-".join(["scan", *(shifts or ["data"])]))
-    refuse_existing(Path(output))
-    return partial(new_folder, Path(output))
 
 
 def resume_scan(
@@ -340,12 +316,8 @@ def resume_scan(
 ) -> Scan:
     """Go on with a scan that did not finish; the result is that of an uninterrupted one.
 
-    Args:
-        folder: of the scan.
-        workers: processes, if not as many as before; they change nothing of what comes out.
-        progress: as in :func:`scan`.
-        report: as in :func:`scan`.
-        stop: as in :func:`scan`.
+    ``workers`` are processes, if not as many as before; they change nothing of what comes out. The
+    further arguments are those of :func:`scan`.
 
     Raises:
         RunError: no such scan, one of another version, or its tensors are no longer the same.
@@ -370,10 +342,9 @@ def _job(
     stop: Callable[[], bool],
     origin: StartRecord | None = None,
 ) -> Scan:
-    from .job import ScanJob
+    from .scans.job import ScanJob
 
     if config.train.workers != 1:
         refuse_in_worker()
     second = None if data is None else open_tensors(data)
     return ScanJob(config, tensors, second, make_folder, report, stop, origin).run()
-

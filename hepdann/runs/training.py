@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +34,12 @@ from .stacks.plan import trained_on
 from .stacks.shards import Shard, Stacks, pays, planned_shards, shares_of
 from .stacks.training import Hooks, ShardFiles, Trained, load_shard, model_of, train_shard
 from .stacks.work import (
-    DiagnosisTask,
-    FitTask,
-    ResidualTask,
-    ShardTask,
     Workplace,
     can_overlap,
+    diagnose_run,
+    fit_maps,
+    measure_residuals,
+    train_share,
     write_aligned,
 )
 
@@ -93,10 +94,10 @@ class RunTraining:
             needed = fit_alignments(domains, names, estimate=estimate, seed=train.seed)
             write_aligned(self.folder, needed, names)
             tasks: dict[Hashable, Task] = {
-                one.number: ShardTask(place, one.number, shares) for one in shards
+                one.number: partial(train_share, place, one.number, shares, None) for one in shards
             }
             if fit and needed.correction is not None:
-                tasks[_CORRECTED] = FitTask(place, estimate)
+                tasks[_CORRECTED] = partial(fit_maps, place, estimate)
             return tasks
 
         def maps() -> str:
@@ -105,11 +106,14 @@ class RunTraining:
         def then(key: Hashable, result: Any) -> _Tasks:
             if key == _DIAGNOSIS:
                 return behind(result)
-            return {f"{_LEFT}{key}": ResidualTask(place, result)} if key == maps() else {}
+            left = f"{_LEFT}{key}"
+            return {left: partial(measure_residuals, place, result)} if key == maps() else {}
 
-        first: dict[Hashable, Task] = {_DIAGNOSIS: DiagnosisTask(place)} if train.diagnose else {}
+        first: dict[Hashable, Task] = {}
+        if train.diagnose:
+            first[_DIAGNOSIS] = partial(diagnose_run, place)
         if fit:
-            first[_MAPS] = FitTask(place, None)
+            first[_MAPS] = partial(fit_maps, place, None)
         if not train.diagnose:
             first |= behind(None)
         workers = processes_for(train.workers, len(shards) + fit, pays=True)
@@ -171,7 +175,7 @@ class RunTraining:
             write_aligned(self.folder, maps, trained_on(self.train), fold)
         place = self._place
         tasks: dict[Hashable, Task] = {
-            one.number: ShardTask(place, one.number, self._shares(folds[0]), one.fold)
+            one.number: partial(train_share, place, one.number, self._shares(folds[0]), one.fold)
             for one in shards
         }
         _in_processes(self, workers, shards, tasks)
@@ -219,12 +223,8 @@ def _in_processes(
 ) -> dict[Hashable, Any]:
     """Do tasks in worker processes, which leave checkpoints and notes in the folder.
 
-    Args:
-        run: that the tasks are of.
-        workers: processes.
-        shards: that are trained, for the progress.
-        tasks: to begin with; the keys of those that train are the numbers of the shards.
-        then: given the key and the result of each task, says what follows it.
+    The keys of tasks that train are the numbers of their shards. ``then`` is given the key and the
+    result of each task, and says what follows it.
     """
     warning = overload_warning(workers) if run.train.workers != "auto" else None
     if warning is not None:
@@ -311,11 +311,6 @@ def suggest_rates(
     tensors: Tensors, config: Config, *, data: Tensors | None = None
 ) -> list[StackRates]:
     """Search the learning rate of each stack that a training would have, the oracle left out.
-
-    Args:
-        tensors: holds the MC.
-        config: settings of the training.
-        data: holds the data, if another file does.
 
     Raises:
         HepdannError: the input does not allow the training.

@@ -1,32 +1,25 @@
-"""From a grid to stacks: which members a target needs, and which of them train together."""
+"""From a grid to units: the stacks of a target, and the files of what becomes of them."""
 
 from __future__ import annotations
+
 import itertools
+import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
+
 from ... import methods
 from ...config import Config, ScanConfig, ShiftConfig, TrainConfig
-from ...methods import calibration_of, method_of
-from ...training import Member
-from ..stacks.plan import ORACLE, Places, StackPlan, group, member_of, trained_on
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-from ..._version import __version__
 from ...errors import RunError
-from ...evaluation.scan_judge import MEMBER_FIGURES, summarise_scan
 from ...inputs import read_json
+from ...methods import calibration_of, method_of
 from ...outputs import write_run_file
 from ...store.content import PointBaselines, PointResult
 from ...store.paths import ScanPaths
-from ...store.reading import FORMAT_VERSION, Scan, csv_bytes
-from ...tensors import Tensors
-from ..stacks.training import HISTORY
-
-
+from ...training import Member
+from ..stacks.plan import ORACLE, Places, StackPlan, group, member_of, trained_on
 
 SOURCE_ONLY = "source-only"
 # Members times events of a step: activations of a stack stay in a core's cache, and the cost of
@@ -140,8 +133,6 @@ def seeds_of(members: Sequence[Member]) -> list[Seeds]:
     return [Seeds(name, lambda_, tuple(ks)) for (name, lambda_), ks in places.items()]
 
 
-
-
 Result = dict[str, Any]
 AGAIN = "remove it and resume"
 
@@ -186,4 +177,3 @@ def read_target(path: Path, kind: Any, fingerprint: str) -> Result:
 def write_target(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file of a target, whole or not at all."""
     write_run_file(path, json.dumps(content, allow_nan=False).encode())
-

@@ -1,18 +1,24 @@
 """One scan: a grid of trainings of the stacks that a run has, from a tensor file to its folder."""
 
 from __future__ import annotations
+
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
+
+from ..._version import __version__
 from ...config import Config, TrainConfig
 from ...domains import Domains
 from ...errors import Interrupted, refuse
+from ...evaluation.scan_judge import MEMBER_FIGURES, summarise_scan
+from ...outputs import write_run_file
 from ...parallel import Executor, Link, Task, overload_warning, processes_for
 from ...registry import PARAMETRISED
 from ...store.paths import ScanPaths, locked, removed_if_refused, with_resume_hint
-from ...store.reading import Scan
+from ...store.reading import FORMAT_VERSION, Scan, csv_bytes
 from ...store.training_record import StartRecord
 from ...tensors import Tensors
 from ...training import Progress
@@ -22,43 +28,19 @@ from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import Report, SideBySide, silent
 from ..stacks.plan import Places, made_sources, settings_of
 from ..stacks.shards import PAYS
-from ..stacks.training import Hooks
+from ..stacks.training import HISTORY, Hooks
 from ..stacks.work import Workplace
-from .grid import read_result, result_path
-from .grid import Point, Unit, plan_point, points_of, settings_at
+from .grid import Point, Result, Unit, plan_point, points_of, read_result, result_path, settings_at
 from .source import SourceOnly, load_source_only, train_source_only
 from .target import TargetRun
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
-from ..._version import __version__
-from ...errors import RunError
-from ...evaluation.scan_judge import MEMBER_FIGURES, summarise_scan
-from ...inputs import read_json
-from ...outputs import write_run_file
-from ...store.content import PointBaselines, PointResult
-from ...store.paths import ScanPaths
-from ...store.reading import FORMAT_VERSION, Scan, csv_bytes
-from ..stacks.training import HISTORY
-from .grid import Unit
-from .grid import Result
-
-
 
 # Settings that hepdann may be left to choose; all targets have the same.
 _SETTLED = ("batch_size", "device", "memory", "network")
 
 
-@dataclass(frozen=True)
-class _UnitTask:
-    """Trains a unit of a scan in another process, which keeps the events of its target."""
-
-    place: Workplace
-    unit: Unit
-
-    def __call__(self, link: Link) -> bool:
-        """Train it; whether its result is there now."""
-        return _job_of(self.place).train(self.unit, link)
+def _train_unit(place: Workplace, unit: Unit, link: Link) -> bool:
+    """Train a unit in another process, which keeps the events of its target; whether it ended."""
+    return _job_of(place).train(unit, link)
 
 
 @lru_cache(maxsize=1)
@@ -186,7 +168,7 @@ class ScanJob:
         before = settings.seeds + sum(n for unit, n in members.items() if unit not in waiting)
 
         def task(unit: Unit) -> Task:
-            return _UnitTask(place, unit) if workers else partial(self.train, unit)
+            return partial(_train_unit, place, unit) if workers else partial(self.train, unit)
 
         def report(unit: Unit, now: Progress) -> None:
             all_now, steps = combined.at(unit, now), now.total
@@ -205,10 +187,6 @@ class ScanJob:
 
     def train(self, unit: Unit, link: Link) -> bool:
         """Train a unit, from what the process that began the scan has left.
-
-        Args:
-            unit: of the scan.
-            link: to the process that gave the order.
 
         Returns:
             Whether its result is there now; otherwise it was stopped.
@@ -262,10 +240,6 @@ class ScanJob:
         self.report(f"{self._total} networks", replace(now, total=self._total * now.total))
 
 
-
-
-
-
 COLUMNS = (
     "method", "lambda", "shift", "t", "seed", "epoch", *MEMBER_FIGURES, "loss_label", "loss_domain",
     "validation_loss", "validation_accuracy", "validation_domain_accuracy",
@@ -316,4 +290,3 @@ def write_scan(
     content = json.dumps(summary, indent=1, allow_nan=False)
     write_run_file(paths.summary, content.encode())
     return Scan(folder, summary)
-

@@ -44,8 +44,21 @@ from ..maps import (
 from ..stacks.plan import ORACLE, trained_on
 from ..stacks.shards import Shard, Stacks
 from ..stacks.training import Hooks, ShardFiles, train_shard
-from .grid import AGAIN, Result, read_result, read_target, result_path, target_path, write_target
-from .grid import SOURCE_ONLY, Point, Seeds, Unit, plan_point, seeds_of
+from .grid import (
+    AGAIN,
+    SOURCE_ONLY,
+    Point,
+    Result,
+    Seeds,
+    Unit,
+    plan_point,
+    read_result,
+    read_target,
+    result_path,
+    seeds_of,
+    target_path,
+    write_target,
+)
 from .source import SourceOnly
 
 Scores = NDArray[np.float32]

@@ -177,11 +177,9 @@ def shape_of(
 def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[StackPlan]:
     """Group the members of a run into stacks; the baselines are always among them.
 
-    Args:
-        train: resolved settings.
-        places: the sources; an oracle trains if its source is there.
-        lean: source-only never looks at the target, which takes half of its time; its domain head
-            is not trained then, and a step of what does look costs as much as two.
+    An oracle trains if its source is there. ``lean`` source-only never looks at the target, which
+    takes half of its time; its domain head is not trained then, and a step of what does look costs
+    as much as two.
     """
     members = []
     for name in dict.fromkeys(["source-only", *train.methods]):

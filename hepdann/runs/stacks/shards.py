@@ -81,18 +81,15 @@ class Shard:
 def cut(plans: Sequence[StackPlan], workers: int, fold: int | None = None) -> list[Shard]:
     """Cut stacks into shards for some processes, which are given equally much to do.
 
-    Args:
-        plans: the stacks.
-        workers: processes; 1 leaves the stacks whole.
-        fold: that the stacks are of; those of every fold are cut alike.
-
-    Returns:
-        The shards in the order of the members. A process may be given shards of several stacks.
+    They are in the order of the members, and one process may be given shards of several stacks.
     """
     ends = list(itertools.accumulate(len(plan.members) for plan in plans))
     costs = (plan.cost for plan in plans for _ in plan.members)
     done = list(itertools.accumulate(costs, initial=0))  # when so many members were trained
-    shares = {_nearest(done, k * done[-1] / workers) for k in range(1, workers)}
+    shares = {  # where so much is nearest to done; of two equally near the even one
+        min(range(len(done)), key=lambda at: (abs(done[at] - share), at % 2))
+        for share in (k * done[-1] / workers for k in range(1, workers))
+    }
     shards: list[Shard] = []
     for stack, (plan, end) in enumerate(zip(plans, ends, strict=True)):
         start = end - len(plan.members)
@@ -117,12 +114,8 @@ def shares_of(began: TrainConfig, train: TrainConfig, domains: Domains) -> int:
     """Shares that the members of a run are cut into.
 
     They follow from the settings and the events, not from the machine: the bits are the same for
-    any number of processes up to theirs.
-
-    Args:
-        began: settings with which the run began; a resume may have other processes.
-        train: resolved settings.
-        domains: the events.
+    any number of processes up to theirs. ``began`` are the settings with which the run began; a
+    resume may have other processes.
     """
     if train.folds is not None or not pays(train, domains):
         return began.shares
@@ -135,11 +128,6 @@ def planned_shards(train: TrainConfig, domains: Domains, shares: int) -> list[Sh
     copies = len(auxiliary_shifts(train))
     places = Places(oracle, copies, False, made_sources(train), calibrated_on(train))
     return cut(plan_stacks(train, places), shares)
-
-
-def _nearest(done: Sequence[int], wanted: float) -> int:
-    """Index of what is nearest; of two equally near the even one."""
-    return min(range(len(done)), key=lambda k: (abs(done[k] - wanted), done[k] % 2))
 
 
 class Stacks:
@@ -254,13 +242,9 @@ class Stacks:
         """Add the target as a teacher labels it, which taught methods train on."""
         self.sources.append(self._put(events))
 
-    def shape(self, shard: Shard) -> NetworkShape:
-        """Of the networks of a shard."""
-        return shape_at(self.train, self._domains, shard.plan)
-
     def trainer(self, shard: Shard) -> StackTrainer:
         """The networks of a shard, before their first step."""
-        members, shape = shard.plan.members, self.shape(shard)
+        members, shape = shard.plan.members, shape_at(self.train, self._domains, shard.plan)
         sources, targets = self.sources, self.targets
         if members[0].method.name == PARAMETRISED:
             members = tuple(replace(member, source=0) for member in members)

@@ -96,12 +96,7 @@ class Observer(Protocol):
     """Sees scores of the target after each epoch, and tells the training nothing."""
 
     def record(self, epoch: int, scores: Sequence[NDArray[np.float32] | None], /) -> None:
-        """Take note of an epoch, again where a resume trains it once more.
-
-        Args:
-            epoch: its number; one that is shown again, after a resume, is replaced.
-            scores: (n, C) of each member; ``None`` of one that has stopped.
-        """
+        """Take note of (n, C) scores of each member that goes on; again after a resume."""
         ...
 
     def save(self) -> None:

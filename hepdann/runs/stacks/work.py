@@ -26,7 +26,7 @@ from ...store.content import PointMaps
 from ...store.paths import RunPaths
 from ...store.training_record import StartRecord
 from ...tensors import Tensors
-from ...training import Clock, Progress
+from ...training import Clock
 from ..advice import diagnose_first, residuals_of
 from ..maps import Aligned, fit_alignments, read_calibrations, wanted_maps
 from ..preparation import folds_of, prepare_training
@@ -79,79 +79,43 @@ class Workplace:
         return origin, origin.now(given), tensors, data
 
 
-@dataclass(frozen=True)
-class ShardTask:
-    """Trains a shard of a run."""
-
-    place: Workplace
-    number: int
-    shares: int
-    fold: int | None = None
-
-    def __call__(self, link: Link) -> dict[str, float]:
-        """Train it; the result is the seconds of each stage."""
-        stacks, fingerprint = _stacks_of(self.place, self.fold, self.shares)
-        clock = Clock(stacks.settings.device)
-        link.saves()
-
-        def progress(what: str, now: Progress) -> None:
-            del what  # it is a part of what the other process trains
-            link.report(now)
-
-        hooks = Hooks(link.report, progress, link.stop, clock)
-        shard = next(one for one in stacks.shards if one.number == self.number)
-        files = ShardFiles.of_run(self.place.folder, shard)
-        observer = stacks.peek(files.scores)
-        train_shard(shard, stacks, files, fingerprint, hooks, observer)
-        return clock.seconds
+def train_share(
+    place: Workplace, number: int, shares: int, fold: int | None, link: Link
+) -> dict[str, float]:
+    """Train a shard of a run; the result is the seconds of each stage."""
+    stacks, fingerprint = _stacks_of(place, fold, shares)
+    clock = Clock(stacks.settings.device)
+    link.saves()
+    # what is trained is a part of what the other process trains, and not named
+    hooks = Hooks(link.report, lambda _, now: link.report(now), link.stop, clock)
+    shard = next(one for one in stacks.shards if one.number == number)
+    files = ShardFiles.of_run(place.folder, shard)
+    train_shard(shard, stacks, files, fingerprint, hooks, stacks.peek(files.scores))
+    return clock.seconds
 
 
-@dataclass(frozen=True)
-class DiagnosisTask:
-    """Asks whether there is a shift, which only what adapts to the class fractions waits for."""
-
-    place: Workplace
-
-    def __call__(self, link: Link) -> Diagnosis | None:
-        """Write ``diagnosis.json``; ``None`` with too few events for a diagnosis."""
-        del link  # a stop ends the process: nothing is kept of half a diagnosis
-        _, domains, _ = _prepared(self.place)
-        path = RunPaths(self.place.folder).diagnosis
-        return diagnose_first(domains, domains.tensors.features, path)
+# Of the tasks below a stop ends the process: nothing is kept of half of one.
 
 
-@dataclass(frozen=True)
-class FitTask:
-    """Fits all alignments of a run, which the networks do not wait for."""
+def diagnose_run(place: Workplace, _link: Link) -> Diagnosis | None:
+    """Ask whether there is a shift, which only what adapts to the class fractions waits for.
 
-    place: Workplace
-    estimate: FractionEstimate | None
-
-    def __call__(self, link: Link) -> Aligned:
-        """Fit them."""
-        del link  # a stop ends the process: nothing is kept of half a fit
-        _, domains, train = _prepared(self.place)
-        names = wanted_maps(train)
-        return fit_alignments(domains, names, estimate=self.estimate, seed=train.seed)
-
-
-@dataclass(frozen=True)
-class ResidualTask:
-    """Measures what the maps of a run leave, which the networks do not wait for.
-
-    Attributes:
-        place: of the run.
-        aligned: the maps.
+    ``diagnosis.json`` is written; ``None`` with too few events for a diagnosis.
     """
+    _, domains, _ = _prepared(place)
+    return diagnose_first(domains, domains.tensors.features, RunPaths(place.folder).diagnosis)
 
-    place: Workplace
-    aligned: Aligned
 
-    def __call__(self, link: Link) -> dict[str, Residual]:
-        """Measure it; nothing with too few events."""
-        del link  # a stop ends the process: nothing is kept of half a measurement
-        _, domains, _ = _prepared(self.place)
-        return residuals_of(domains, self.aligned)
+def fit_maps(place: Workplace, estimate: FractionEstimate | None, _link: Link) -> Aligned:
+    """Fit all alignments of a run, which the networks do not wait for."""
+    _, domains, train = _prepared(place)
+    return fit_alignments(domains, wanted_maps(train), estimate=estimate, seed=train.seed)
+
+
+def measure_residuals(place: Workplace, aligned: Aligned, _link: Link) -> dict[str, Residual]:
+    """Measure what the maps of a run leave, which the networks do not wait for."""
+    _, domains, _ = _prepared(place)
+    return residuals_of(domains, aligned)
 
 
 def can_overlap(train: TrainConfig) -> bool:
