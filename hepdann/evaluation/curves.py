@@ -120,14 +120,9 @@ def run_roc(
 ) -> Roc | None:
     """The ROC curve of a method's prediction on the test split.
 
-    Args:
-        scores: of the run.
-        domain: "target" needs a target whose truth is known.
-        method: one of ``scores.methods``.
-        signal: the class that counts as signal.
-        other: (N,) another score of all events, larger for signal, in place of the method's; events
-            without one (NaN) do not count.
-        cut: (N,) events that count; by default all.
+    The target needs a known truth. ``other`` is an (N,) score of all events, larger for signal, in
+    place of the method's, of which events without one (NaN) do not count; ``cut`` (N,) says which
+    count.
 
     Returns:
         The curve; ``None`` where it cannot exist: no truth, or a class without events.

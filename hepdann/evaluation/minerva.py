@@ -84,12 +84,9 @@ def event_pictures(
 ) -> list[EventPicture]:
     """Pictures of n events given as arrays.
 
-    Args:
-        images: by view, (n, strips, planes) pixels.
-        columns: what else is known of the n events, under the names of the collaboration's files or
-            of :func:`hepdann.samples.write_minerva`.
-        quantity: what the pixels are; ``energy`` is in MeV, ``time`` in ns.
-        truth: whether to show the vertex, the segment and the kinematics.
+    ``images`` are (n, strips, planes) pixels by view; ``columns`` what else is known of the events,
+    under the names of the collaboration's files or of :func:`hepdann.samples.write_minerva`;
+    ``truth`` shows the vertex, the segment and the kinematics.
     """
     detector = _detector(images)
     n = len(next(iter(images.values())))

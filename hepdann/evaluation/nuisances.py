@@ -300,17 +300,9 @@ def search(
     """Cut on the score of the target's events, fit the sidebands, and count between them.
 
     Events are those that no network saw: all of a run in folds, where each fold has thresholds of
-    its own, else those of the test split. The thresholds are set on the sidebands alone.
-
-    Args:
-        run: folder of the run.
-        variable: column of the target, or an expression; the networks must not know it.
-        region: the signal region.
-        window: from the lower end of the sidebands to the upper.
-        method: whose score.
-        efficiencies: shares of the sidebands' events that the cuts keep.
-        bins: of the spectrum outside the region.
-        order: of the polynomial in the exponent that is fitted.
+    its own, else those of the test split. The thresholds are set on the sidebands alone. The
+    networks must not know the ``variable``, a column of the target or an expression; the window
+    reaches from the lower end of the sidebands to the upper.
 
     Raises:
         ConfigError: no such method in the run, or column.

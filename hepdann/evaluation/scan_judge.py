@@ -250,11 +250,9 @@ def summarise_scan(
 ) -> dict[str, Any]:
     """Mean ± std of each group, its ensemble, the gap closed, and the choice of λ, for JSON.
 
-    Args:
-        rows: one a member, as ``scan.csv`` has them.
-        groups: one a (method, λ, shift, t): ``ensemble`` figures of the mean score, and the
-            oracle's with ``gap``.
-        majorities: by (shift, t), target accuracy of the most frequent class.
+    ``rows`` are one a member, as ``scan.csv`` has them; ``groups`` one a (method, λ, shift, t),
+    with the ``ensemble`` figures of the mean score, and of the oracle with ``gap``; ``majorities``
+    the target accuracy of the most frequent class by (shift, t).
     """
     members: dict[Key, list[Row]] = {}
     for row in rows:

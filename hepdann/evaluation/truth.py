@@ -147,13 +147,8 @@ class PeekObserver:
     """Records target accuracy epoch by epoch, without any return to the training.
 
     It is what a study would quote that picks its epoch by the target's labels, and is used for
-    nothing.
-
-    Args:
-        truth: of the target.
-        target: all its rows.
-        rows: those whose scores will be shown.
-        notes: a file that keeps the accuracies, for a training that is resumed.
+    nothing. ``rows`` of the target are those whose scores will be shown; the file ``notes`` keeps
+    the accuracies for a training that is resumed.
 
     Raises:
         SchemaError: the truth is that of other events.

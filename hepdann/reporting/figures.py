@@ -89,12 +89,7 @@ def _text(png: bytes) -> str:
 def generated_figures(
     folder: Path, look: Mapping[str, Any] | None = None
 ) -> tuple[PageFigure, ...]:
-    """Draw the figures of a generator anew.
-
-    Args:
-        folder: of the generator.
-        look: settings of ``plots``.
-    """
+    """Draw the figures of a generator anew."""
     plots = _plots(Config(), look).model_copy(update={"formats": ["png"]})
     with tempfile.TemporaryDirectory() as output:
         files = plot_generated(folder, plots, output)

@@ -68,11 +68,8 @@ def constituent_jets(
 ) -> tuple[Columns, Columns]:
     """Draw jets.
 
-    Args:
-        events: number of jets N.
-        seed: the same seed gives the same jets, and more events extend fewer.
-        domain: data are other jets than MC, seen with another response.
-        response: in place of that of the domain.
+    The same seed gives the same jets, and more events extend fewer. Data are other jets than MC,
+    seen with another response, or with the one that is given.
 
     Returns:
         Columns (N,) of the jets, ``is_signal`` and ``n_constituent`` among them; and those of all
@@ -86,12 +83,7 @@ def constituent_jets(
 
 
 def log_likelihood_ratio(jets: Mapping[str, Any], constituents: Mapping[str, Any]) -> Any:
-    """(N,) logarithm of p(jet | signal) / p(jet | background) of jets as MC has them.
-
-    Args:
-        jets: columns with ``n_constituent``, ``jet_eta`` and ``jet_phi``.
-        constituents: as :func:`constituent_jets` gives them.
-    """
+    """(N,) logarithm of p(jet | signal) / p(jet | background) of jets as MC has them."""
     count = np.asarray(jets["n_constituent"], np.int64)
     axis = [
         np.repeat(np.asarray(jets[f"jet_{name}"], np.float64), count) for name in ("eta", "phi")

@@ -77,12 +77,8 @@ def write_files(
 ) -> list[Path]:
     """Write the files of a sample in constant memory; all appear together when all are whole.
 
-    Args:
-        paths: by kind, see :func:`sample_paths`.
-        blocks: of a domain, each with its number of events; the data's are its truth's too.
-        new_file: the context of a new file of a kind, which gives what appends a block to it.
-        progress: called with the events written and to be written.
-        total: events to be written.
+    ``blocks`` of a domain come with their number of events; the data's are its truth's too.
+    ``new_file`` is the context of a file of a kind, which gives what appends a block to it.
 
     Returns:
         The paths.
@@ -146,15 +142,8 @@ def write_trees(
 ) -> list[Path]:
     """Write MC and data as ROOT files of one tree, see :func:`write_files`.
 
-    Args:
-        folder: for the files.
-        tree: name of the tree.
-        branches: by kind of file the type of each branch; a block may have more columns.
-        blocks: of a domain, each with its number of events.
-        progress: called with the events written and to be written.
-        events: of each domain.
-        truth: whether to write the truth of the data too.
-        records: of MC and data, what an event has many of, see :func:`new_tree`.
+    ``branches`` are types by kind of file, and a block may have more columns; ``records`` are of MC
+    and data, what an event has many of, see :func:`new_tree`.
     """
 
     @contextmanager
@@ -201,12 +190,8 @@ def new_tree(
 ) -> Iterator[Any]:
     """Create a file with one zstd-compressed TTree.
 
-    Args:
-        path: file to create.
-        tree: name of the tree.
-        branches: type of each branch.
-        jagged: types of records that an event has many of, ``{"hit": "{strip: int32, …}"}``: their
-            fields become the branches ``hit_strip`` … with one counter ``nhit``.
+    ``jagged`` are types of records that an event has many of, ``{"hit": "{strip: int32, …}"}``:
+    their fields become the branches ``hit_strip`` … with one counter ``nhit``.
 
     Yields:
         uproot's writable tree: ``extend({branch: array})`` appends a block.

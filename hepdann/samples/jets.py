@@ -117,9 +117,7 @@ class ToySample:
 def bjets(events: int = 40_000, seed: int = 0) -> ToySample:
     """Simulate b and light jets, MC and data.
 
-    Args:
-        events: jets in the MC, and as many in the data; two share an event number.
-        seed: the same seed gives the same jets, and more events extend fewer.
+    The same seed gives the same jets, and more events extend fewer.
 
     Returns:
         The sample.

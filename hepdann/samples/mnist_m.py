@@ -50,16 +50,8 @@ def write_drawn(
 ) -> list[Path]:
     """Write drawn pictures, equally many of each class; see :func:`hepdann.samples.write`.
 
-    Args:
-        draw: given a label, draws one picture (H, W, C).
-        labels: of the classes.
-        stream: number of the sample among those of one seed.
-        folder: of the files.
-        events: pictures in each.
-        seed: of all that is drawn at random.
-        truth: whether to write the labels of the data too.
-        data: whether there are data, drawn in the same way, whose event ids are others.
-        progress: called with the pictures done and the pictures in all.
+    ``draw`` gives one picture (H, W, C) of a label; ``stream`` numbers the samples of one seed.
+    ``data``, if there are any, are drawn in the same way, with other event ids.
     """
     check_request(events, seed)
 
@@ -111,11 +103,7 @@ def blend(
     """|patch − digit|, pixel by pixel and channel by channel.
 
     The patch is cut out of a photograph at random (Ganin et al., JMLR 17 (2016) 59, section 5.2.4).
-
-    Args:
-        digits: (n, H, W).
-        photographs: (H', W', 3) each, larger than a digit.
-        generator: of the choices.
+    Digits are (n, H, W), photographs (H', W', 3) each, larger than a digit.
 
     Returns:
         (n, H, W, 3).
@@ -147,17 +135,8 @@ def write_mnist_m(
     """Write digits as MC and the same digits, each blended with a photograph, as data.
 
     A digit has one ``event_id`` in both, so that no digit is trained on as MC and tested as data.
-    For what is not named here see :func:`hepdann.samples.write`.
-
-    Args:
-        folder: for the files.
-        events: digits, the first ones; default all.
-        seed: of the blending.
-        truth: whether to write the labels of the data too.
-        digits: (N, H, W) bytes.
-        labels: (N,) of each.
-        photographs: folder of them.
-        progress: called with the pictures done and the pictures in all.
+    For what is not named here see :func:`hepdann.samples.write`. ``digits`` are (N, H, W) bytes,
+    the first ``events`` of which are written, ``photographs`` their folder.
 
     Raises:
         ConfigError: more digits are asked for than there are, or no photographs.

@@ -39,10 +39,7 @@ def draw_showers(
 ) -> NDArray[np.float32]:
     """Draw a shower for each particle, which enters anywhere in the middle strip.
 
-    Args:
-        energy: (n,) of the particles, GeV.
-        photon: (n,) 1 of a photon, 0 of an electron.
-        generator: of all that is drawn at random.
+    Energies (n,) are in GeV; ``photon`` is 1 of a photon, 0 of an electron.
 
     Returns:
         (n, strips, layers) energies of the cells, GeV, calibrated to the energy of the particle.
@@ -81,9 +78,7 @@ def draw_showers(
 def shower_tree(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Showers], None]]:
     """Create a ROOT file of showers, a tree of hits that ``convert`` reads as images.
 
-    Args:
-        path: file to create.
-        columns: names of numbers that an event has beside ``event`` and ``particle``.
+    ``columns`` are names of numbers that an event has beside ``event`` and ``particle``.
 
     Yields:
         What appends the columns (n,) by name and (n, strips, layers) energies of the cells.

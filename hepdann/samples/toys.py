@@ -102,10 +102,7 @@ def moons(
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Points of two half circles that reach into each other, about the centre of both.
 
-    Args:
-        events: number of points, half of them of each moon.
-        rotation: of all of them, in degrees.
-        generator: of the points.
+    Half of the points are of each moon; all are turned by ``rotation`` degrees.
 
     Returns:
         (N, 2) points and (N,) which moon, 0 or 1.

@@ -160,13 +160,8 @@ def best_thresholds(
 
     At the least of ``ln B + strength * JSD`` (in nats) for a given signal, the ratio of signal and
     background at the threshold of a bin is proportional to ``1 + strength * B dJSD/db``, b being
-    what passes there of the background, and B all that passes.
-
-    Args:
-        signal: logit, weight and bin of its events.
-        background: likewise.
-        strength: of the divergence; 0 gives one threshold for all bins.
-        start: a solution near by.
+    what passes there of the background, and B all that passes. Signal and background are logit,
+    weight and bin of their events; ``start`` is a solution near by.
 
     Returns:
         (bins,) thresholds from the common one, and this, which half of the signal passes.

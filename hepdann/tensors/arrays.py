@@ -108,14 +108,8 @@ def write_parts(
 ) -> None:
     """Write tables whose splits are given, as a publication has them.
 
-    Args:
-        path: the tensor file.
-        tables: features (N, F) and labels (N,) of "mc" and "data", by domain and split; labels of
-            the data are kept as truth.
-        names: of the features.
-        classes: names of the classes.
-        samples: the name of each domain's sample.
-        record: the provenance.
+    ``tables`` are features (N, F) and labels (N,) of "mc" and "data", by domain and split; labels
+    of the data are kept as truth. ``record`` is the provenance.
 
     Raises:
         SchemaError: the file cannot be written.
@@ -295,11 +289,6 @@ def columns(
 ) -> dict[Any, NDArray[np.float32]]:
     """Some columns as numbers, see :func:`numbers`.
 
-    Args:
-        events: has these columns.
-        names: of the columns.
-        error: what to raise.
-
     Returns:
         By name, in order, each (N,).
 
@@ -319,11 +308,6 @@ def columns(
 
 def numbers(values: Any, what: str, error: type[HepdannError]) -> NDArray[np.float32]:
     """A float32 copy; a masked entry is NaN, and what float32 cannot hold infinite.
-
-    Args:
-        values: of any shape.
-        what: begins the message of an error.
-        error: what to raise.
 
     Raises:
         HepdannError: of type ``error``; they are not numbers.

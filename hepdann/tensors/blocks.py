@@ -176,14 +176,7 @@ class EventBlocks:
 
 
 def column_at(tensors: Tensors, domain: str, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Values of a dataset at some rows, which are in order, without reading it whole into memory.
-
-    Args:
-        tensors: the file.
-        domain: "mc" or "data".
-        name: as in :meth:`Tensors.tiles`.
-        rows: increasing.
-    """
+    """Values of a dataset at increasing rows, without reading it whole into memory."""
     start, parts = 0, []
     for tile in tensors.tiles(domain, name):
         first, last = np.searchsorted(rows, [start, start + len(tile)])
@@ -210,12 +203,8 @@ def read_images(
 ) -> EventImages:
     """The images of some events, hits or pictures as bytes; or their objects.
 
-    Args:
-        tensors: the file.
-        domain: "mc" or "data".
-        rows: increasing; by default all.
-        change: gives images by view, or objects, another content, given their rows: a shift.
-        labelled: whether objects of MC come with their classes.
+    ``rows`` are increasing, by default all. ``change`` gives images by view, or objects, another
+    content, given their rows: a shift. ``labelled`` objects of MC come with their classes.
 
     Raises:
         SchemaError: no such domain, neither images nor objects, or damaged ones.
@@ -253,14 +242,7 @@ def _events(
 
 
 class ViewBlocks:
-    """The images or objects of :class:`EventBlocks`; weights and counts are those of the events.
-
-    Args:
-        tensors: the file.
-        domain: "mc" or "data".
-        events: blocks of that domain.
-        change: as in :func:`read_images`.
-    """
+    """The images or objects of :class:`EventBlocks`; weights and counts are those of the events."""
 
     def __init__(
         self,

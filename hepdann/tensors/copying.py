@@ -36,11 +36,6 @@ def merge(
     Samples of one name become one. Means that stand for missing values are computed anew over the
     training split, as one conversion of all would have them.
 
-    Args:
-        paths: files of the same features, classes, settings of the split, …
-        output: the new file; an existing one is replaced by a whole new one.
-        progress: called with the rows done and the rows in all.
-
     Raises:
         SchemaError: the files differ, which is named; one comes twice; one cannot be read.
     """
@@ -118,13 +113,9 @@ def slice_rows(
 ) -> Tensors:
     """Write the events of a tensor file that pass a cut; ids, splits and imputed values stay.
 
-    Args:
-        path: the tensor file.
-        output: the new file.
-        cut: of features, spectators, ``weight``, ``event_id``, ``split``, ``sample`` (a number),
-            and of MC ``label``; events of MC and of data must pass it.
-        domain: "mc" or "data", to keep it alone.
-        progress: as in :func:`merge`.
+    A cut is of features, spectators, ``weight``, ``event_id``, ``split``, ``sample`` (a number),
+    and of MC ``label``; events of MC and of data must pass it. ``domain`` keeps "mc" or "data"
+    alone.
 
     Raises:
         SchemaError: no such domain, or nothing passes.
@@ -154,12 +145,7 @@ def slice_rows(
 
 
 def columns_of(file: Layout, tile: PreparedRows) -> dict[str, NDArray[Any]]:
-    """The columns of a tile by their names; true labels of data are none of them.
-
-    Args:
-        file: its layout.
-        tile: its rows.
-    """
+    """The columns of a tile by their names; true labels of data are none of them."""
     scalars = ("weight", "event_id", "split", "sample")
     columns = {n: tile.column(n) for n in (*scalars, *(("label",) * (tile.domain == "mc")))}
     for table in ("spectators", "features"):
@@ -286,12 +272,7 @@ def reweight(
     reweighted, clipped; it is 1 where these have no positive sum of weights. Bins beyond the first
     and last edge and one for missing values belong to each variable; an upper edge belongs to the
     next bin. Every weight of MC is multiplied, and ``weights/<name>_off`` holds the nominal one
-    without this factor.
-
-    Args:
-        path: the tensor file.
-        output: the new one.
-        settings: one reweighting after the other, each on the weights that those before it made.
+    without this factor. Each of several reweightings acts on the weights that those before it made.
 
     Returns:
         What was done, a line for each.

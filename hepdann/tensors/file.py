@@ -47,10 +47,8 @@ class TensorFile(Layout):
     def column(self, domain: str, name: str) -> NDArray[Any]:
         """One column of all events of a domain.
 
-        Args:
-            domain: "mc" or "data".
-            name: "weight", "sample", "event_id", "split", "weights/<name>", a spectator or a
-                feature.
+        ``name`` is "weight", "sample", "event_id", "split", "weights/<name>", a spectator or a
+        feature.
 
         Returns:
             (N,) array in file order.
@@ -73,10 +71,7 @@ class TensorFile(Layout):
     def tiles(self, domain: str, name: str) -> Iterator[NDArray[Any]]:
         """Read a dataset in pieces of 65,536 events.
 
-        Args:
-            domain: "mc" or "data".
-            name: "features", "spectators", "weight", "sample", "event_id", "split",
-                "weights/<name>" or "variations/<name>".
+        ``name`` is "features", "spectators", or as in :meth:`column`; or "variations/<name>".
 
         Yields:
             At least one array, empty if there are no events.
@@ -103,10 +98,7 @@ class TensorFile(Layout):
     ) -> dict[str, NDArray[Any]]:
         """Whole datasets of a domain, checked.
 
-        Args:
-            domain: "mc" or "data".
-            names: of the datasets.
-            pseudo: of the MC, only the events that stand in for data (true) or the others (false).
+        Of MC, ``pseudo`` takes only the events that stand in for data (true) or the others (false).
 
         Raises:
             SchemaError: no such domain, or rows that no training can use.
@@ -122,9 +114,7 @@ class TensorFile(Layout):
     def read_views(self, domain: str, rows: Rows) -> dict[str, NDArray[np.float32]]:
         """The images of some events.
 
-        Args:
-            domain: "mc" or "data".
-            rows: a slice without step, or (n,) increasing row numbers in the domain.
+        ``rows`` are a slice without step, or (n,) increasing row numbers in the domain.
 
         Returns:
             By name of the view, in order, each (n, C, H, W) float32.

@@ -42,12 +42,7 @@ class EventTable(ABC):
 def picked(
     start: NDArray[np.int64], rows: slice | NDArray[Any]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which things belong to some events, and where each event begins among them.
-
-    Args:
-        start: (N + 1,) where the things of each event begin.
-        rows: a slice, a mask or indices.
-    """
+    """Which things belong to some events, and where each event begins among them."""
     index = np.asarray(rows if isinstance(rows, np.ndarray) else np.arange(len(start) - 1)[rows])
     index = np.flatnonzero(index) if index.dtype == bool else index
     first, counts = start[index], start[index + 1] - start[index]
@@ -158,10 +153,6 @@ class Hits(EventTable):
 
 def view_figures(hits: Hits, views: Sequence[View]) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     """:data:`VIEW_FIGURES` of each view, from its first channel.
-
-    Args:
-        hits: of N events, the views one after the other.
-        views: their shapes.
 
     Returns:
         Names such as ``energy_x``, and (N, 4 · views) values; planes of a view without a hit are

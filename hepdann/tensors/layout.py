@@ -91,11 +91,7 @@ class Transform:
         return values
 
     def apply(self, images: NDArray[np.float32]) -> None:
-        """Change pixels in place.
-
-        Args:
-            images: (n, H, W), in any layout.
-        """
+        """Change pixels in place."""
         if not self.identity:
             hit = images != 0
             images[hit] = self.forward(images[hit])
@@ -323,8 +319,7 @@ class Layout:
     def sizes(self, rows: Mapping[str, int]) -> dict[str, int]:
         """Rows of every dataset by path.
 
-        Args:
-            rows: events by domain, and objects by the path of their values; none if not given.
+        ``rows`` are events by domain, and objects by the path of their values; none if not given.
         """
         sizes: dict[str, int] = {}
         for domain in self.domains:
@@ -402,11 +397,6 @@ class Layout:
 
     def check_indices(self, path: str, values: NDArray[Any], *, where: object = None) -> None:
         """Whether a column that numbers samples, classes or splits numbers those that there are.
-
-        Args:
-            path: of the dataset; any other passes.
-            values: some of its rows.
-            where: what to name in an error.
 
         Raises:
             SchemaError: names the column and the value.

@@ -86,10 +86,6 @@ class Jagged:
     ) -> NDArray[np.int64]:
         """Write the objects into ``out``, (N, most, F) and all zero.
 
-        Args:
-            out: is filled.
-            values: of each object, in the place of the features.
-
         Returns:
             (N,) how many of each event there was room for: the first ones.
         """
@@ -175,11 +171,7 @@ class Objects(EventTable):
         return replace(self, features=features, parts=parts)
 
     def as_events(self, events: Events) -> list[Events]:
-        """The rows of each table as events of their own, alike in all but the features.
-
-        Args:
-            events: those that these are the objects of, in the same order.
-        """
+        """The rows of each table as events of their own, alike in all but the features."""
         number = np.arange(len(self))
         counts = [np.ones(len(self), np.int64), *(part.counts for part in self.parts)]
         return [
@@ -227,13 +219,7 @@ class Objects(EventTable):
 
 
 class ObjectReader:
-    """The objects of one domain with the features of their events, in a file that stays open.
-
-    Args:
-        file: the tensor file; closed with the reader.
-        domain: "mc" or "data".
-        collections: what the file holds.
-    """
+    """The objects of one domain with the features of their events, in a file that stays open."""
 
     def __init__(self, file: OpenFile, domain: str, collections: tuple[Collection, ...]) -> None:
         self._file, self._group, self.collections = file, file.h5[domain], collections
@@ -253,9 +239,6 @@ class ObjectReader:
 
     def events(self, rows: NDArray[np.int64]) -> Objects:
         """Some events.
-
-        Args:
-            rows: increasing row numbers of the domain.
 
         Raises:
             SchemaError: the objects are damaged, or were cut off meanwhile.
@@ -301,9 +284,7 @@ def object_figures(
 ) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     """A few numbers that sum the objects of an event up.
 
-    Args:
-        events: with their objects.
-        detailed: with the lowest value of each feature, and that of the first object, too.
+    ``detailed`` gives the lowest value of each feature, and that of the first object, too.
 
     Returns:
         Names such as ``n_jets`` and ``mean_jets_pt``, and (N, F) values: of each collection how
@@ -362,9 +343,6 @@ class ObjectSummary:
 
 class ObjectCounter:
     """Counts what is in objects, fed block by block.
-
-    Args:
-        collections: what they are.
 
     Attributes:
         truncated: of each, events that had more objects than are kept.

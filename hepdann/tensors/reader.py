@@ -135,9 +135,6 @@ class Tensors(TensorFile):
     def source(self, *, half: bool = False) -> Source:
         """The labelled MC.
 
-        Args:
-            half: only the events that do not stand in for data in :meth:`pseudo_target`.
-
         Raises:
             SchemaError: the file holds no MC.
         """
@@ -316,11 +313,6 @@ def _collections(file: Any, domain: str) -> tuple[Collection, ...]:
 
 def _check_datasets(file: Any, layout: Layout, rows: Mapping[str, int]) -> None:
     """Whether the datasets of a layout are there, of the right type and shape, and named alike.
-
-    Args:
-        file: open HDF5 file.
-        layout: as the attributes have it.
-        rows: events of each domain.
 
     Raises:
         ValueError: names the dataset, and what differs.

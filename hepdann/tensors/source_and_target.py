@@ -35,9 +35,6 @@ def mix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     The finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014, doi:10.1145/2660193.2660195; the
     constants are Stafford's variant 13); a bijection.
 
-    Args:
-        x: (N,) unsigned integers; left as they are.
-
     Returns:
         (N,) uint64.
     """
@@ -112,10 +109,6 @@ def _uniform(event_id: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
 def split_of(event_id: NDArray[np.uint64], config: SplitConfig) -> NDArray[np.uint8]:
     """Assign each event to a split: ``u = mix64(event_id ^ salt)`` against shares of 2^64.
 
-    Args:
-        event_id: (N,) identities.
-        config: the shares, which add up to 1, and the salt (``seed``).
-
     Returns:
         (N,) uint8: 0 train, 1 validation, 2 test.
 
@@ -136,12 +129,7 @@ def split_of(event_id: NDArray[np.uint64], config: SplitConfig) -> NDArray[np.ui
 
 
 def empty_split(events: NDArray[np.integer], shares: Sequence[float]) -> Split | None:
-    """A split without an event, where its share of all of them is fifty or more: no chance.
-
-    Args:
-        events: (3,) in each split.
-        shares: of all events that each should have.
-    """
+    """A split without an event, where its share of all of them is fifty or more: no chance."""
     expected = np.asarray(shares) * events.sum()
     empty = np.flatnonzero((events == 0) & (expected > _ENOUGH))
     return SPLITS[int(empty[0])] if len(empty) else None
@@ -149,11 +137,6 @@ def empty_split(events: NDArray[np.integer], shares: Sequence[float]) -> Split |
 
 def fold_of(event_id: NDArray[np.uint64], folds: int, salt: int) -> NDArray[np.uint8]:
     """The part of each event: ``u mod folds``, with u as in :func:`split_of`.
-
-    Args:
-        event_id: (N,) identities.
-        folds: number of parts, 255 at most.
-        salt: the seed of the split.
 
     Returns:
         (N,) uint8, from 0.
@@ -166,10 +149,6 @@ def is_pseudo(event_id: NDArray[np.uint64], salt: int) -> NDArray[np.bool_]:
 
     One more mix after that of :func:`split_of`, so that within every split the halves are drawn
     independently and share no event.
-
-    Args:
-        event_id: (N,) identities.
-        salt: the seed of the split.
 
     Returns:
         (N,) bool: true for pseudo-data, false for the source.

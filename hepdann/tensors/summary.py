@@ -91,9 +91,6 @@ class ChannelSummary:
 class ViewCounter:
     """Counts what is in images, fed block by block.
 
-    Args:
-        views: what they are.
-
     Attributes:
         events: how many were counted.
         empty: events in which every pixel of every view is 0.

@@ -105,10 +105,6 @@ def image_figures(
     :func:`.view_figures`; of pictures the mean (brightness) and the standard deviation (contrast)
     of the pixels of each channel.
 
-    Args:
-        images: of N events, the views one after the other.
-        views: their shapes.
-
     Returns:
         Names such as ``energy_x`` or ``brightness_red``, and (N, F) values.
     """
@@ -137,11 +133,7 @@ def image_figures(
 class ViewReader:
     """The images of one domain, in a file that stays open; a context manager.
 
-    Args:
-        file: the tensor file; closed with the reader.
-        domain: "mc" or "data".
-        views: what the file holds.
-        threads: how many unpack, beside the caller.
+    ``threads`` unpack, beside the caller.
 
     Raises:
         SchemaError: the file holds no views.
@@ -206,9 +198,6 @@ class ViewReader:
 
     def events(self, rows: Rows) -> EventImages:
         """Some rows as they are held in memory: hits without ever filling an image, or pictures.
-
-        Args:
-            rows: as in :meth:`read`.
 
         Returns:
             The hits of each event, or its pixels as bytes, over all views in order.

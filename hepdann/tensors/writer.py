@@ -193,9 +193,8 @@ class TensorWriter:
     ) -> None:
         """Cut the datasets to the rows that came and write all that describes them.
 
-        Args:
-            provenance: JSON-serialisable, see :func:`hepdann.provenance.provenance`.
-            impute: per feature, what a network sees in place of a missing value; default 0.
+        ``provenance`` is JSON-serialisable, ``impute`` what a network sees in place of a missing
+        value, per feature; 0 by default.
 
         Raises:
             SchemaError: a value that is not finite in ``impute``, or a full disk.

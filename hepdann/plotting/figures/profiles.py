@@ -38,17 +38,9 @@ def efficiency(
 ) -> Axes:
     """Efficiency of each method, or of each domain, bin by bin of a variable.
 
-    Args:
-        profiles: from :func:`hepdann.evaluation.efficiency_profile`, by method or by what the
-            legend shall say.
-        name: of the variable.
-        unit: of the variable.
-        what: label of the y axis.
-        title: heads the legend: the working point.
-        log: logarithmic y axis, for mistag rates.
-        rejection: show 1/efficiency; of bins that nothing passes there is none.
-        level: height of a reference line: the efficiency that the working point is named by.
-        ax: where to draw.
+    ``profiles`` come from :func:`hepdann.evaluation.efficiency_profile`, by method or by what the
+    legend shall say; ``what`` labels the y axis; ``rejection`` shows 1/efficiency; ``level`` is a
+    reference line: the efficiency that the working point is named by.
     """
     ax = ax or new_axes()[0]
     looks = method_look(list(profiles))

@@ -33,15 +33,9 @@ def sweep(
 ) -> Axes:
     """A line a method; the standard deviation over networks of two is a band, of others bars.
 
-    Args:
-        sweeps: by method. One without x (NaN) is drawn as a level across.
-        figure: label of the y axis.
-        along: what x is.
-        below: the same less the oracle, for a panel of its own that zooms on the best.
-        level: name and height of a reference line, e.g. the majority class.
-        title: heads the legend.
-        ax: where to draw; by default a new figure, with the panel if ``below`` is given.
-        below_ax: where to draw ``below``, with ``ax``.
+    A sweep without x (NaN) is drawn as a level across; ``level`` is name and height of a reference
+    line, e.g. the majority class. ``below`` is the same less the oracle, for a panel of its own
+    that zooms on the best: of a new figure, or ``below_ax``.
     """
     if ax is None:
         ax, *more = new_axes((1.7, 1.0), height=7.0) if below else new_axes()

@@ -100,9 +100,6 @@ def target() -> Conditions:
 def segment_of(codes: NDArray[np.integer]) -> Ints:
     """Segments 0 to 10 of plane codes: before, in and after each of the five passive targets.
 
-    Args:
-        codes: plane codes, 1 for the first plane.
-
     Returns:
         Segments, of the same shape; odd ones are targets. The tracker is 10.
     """

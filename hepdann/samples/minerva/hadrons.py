@@ -38,13 +38,7 @@ _PION = 0.138  # GeV
 def draw_hadrons(
     kinematics: Kinematics, free: NDArray[np.bool_], generator: np.random.Generator
 ) -> Particles:
-    """Protons, neutrons and pions of n events as they are made at the nucleon.
-
-    Args:
-        kinematics: of the events.
-        free: (n,) which of them have no Fermi motion.
-        generator: random numbers.
-    """
+    """Protons, neutrons and pions of n events as they are made at the nucleon."""
     kinds = _kinds(kinematics, generator)
     momenta = _at_rest(kinematics.W, kinds, generator)
     fermi = generator.normal(0, settings().interactions.fermi, kinematics.momentum.shape)
@@ -172,13 +166,7 @@ def decayed(particles: Particles, generator: np.random.Generator) -> Particles:
 def interacted(
     hadrons: Particles, mass_number: NDArray[np.integer], generator: np.random.Generator
 ) -> Particles:
-    """The hadrons that leave the nuclei, those knocked out among them.
-
-    Args:
-        hadrons: as made at the nucleon.
-        mass_number: of the nucleus of each event.
-        generator: random numbers.
-    """
+    """The hadrons that leave the nuclei, those knocked out among them."""
     frozen = settings().fsi
     a = mass_number[hadrons.event]
     pion = hadrons.kind >= CHARGED_PION

@@ -153,13 +153,9 @@ class Vertices(RowTable):
     def starts(self, table: Floats, thickness: Floats, forward: NDArray[np.bool_]) -> Floats:
         """Where in a cumulated table of the slabs particles start.
 
-        A vertex in a target has the matter of its own section before and behind it, while the
-        table holds the mean of the target.
-
-        Args:
-            table: cumulated at the slabs' borders.
-            thickness: the same quantity of each section.
-            forward: whether each particle goes downstream, one an event.
+        A vertex in a target has the matter of its own section before and behind it, while the table
+        holds the mean of the target. ``table`` is cumulated at the slabs' borders, ``thickness``
+        the same quantity of each section.
 
         Returns:
             Positions in the table, one an event.

@@ -309,12 +309,8 @@ def hits_of(
 ) -> RecordedHits:
     """Hits that the photomultipliers record of the energy in planes of n events.
 
-    Args:
-        geometry: the detector.
-        deposits: energy in planes.
-        z: of the vertices (n,), mm; light and particles travel from there.
-        conditions: energy scale, smearing and dead strips.
-        generators: random numbers for ``light``, ``noise``, ``times`` and ``smearing``.
+    Light and particles travel from the vertices ``z`` (n,), mm; ``generators`` are for ``light``,
+    ``noise``, ``times`` and ``smearing``.
     """
     light, strips = settings().light, settings().geometry.strips
     shape = (len(z), geometry.planes, strips)

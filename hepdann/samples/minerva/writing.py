@@ -216,17 +216,10 @@ def write_minerva(
 ) -> list[Path]:
     """Write MINERvA-like events; see :func:`hepdann.samples.write`.
 
-    Args:
-        folder: for the files.
-        events: in each file.
-        seed: the same seed writes the same values.
-        truth: write the truth of the data as well, row by row.
-        conditions: physics and detector of the data; by default what ``detector.yaml`` says of the
-            target. The MC is always nominal.
-        image: ``127x50`` or ``127x94``: how far the detector reaches.
-        form: ``root``: tree ``minerva`` with jagged hits; ``hdf5``: images.
-        schema: of HDF5: ``flat`` or ``grouped``.
-        progress: called with the events written and to be written.
+    ``conditions`` are physics and detector of the data, by default what ``detector.yaml`` says of
+    the target; the MC is always nominal. ``image`` is ``127x50`` or ``127x94``, how far the
+    detector reaches; ``root`` files hold a tree ``minerva`` with jagged hits, ``hdf5`` images,
+    ``flat`` or ``grouped``.
     """
     if form not in ("root", "hdf5") or schema not in ("flat", "grouped"):
         raise ConfigError(
@@ -286,10 +279,6 @@ def event_numbers(columns: dict[str, NDArray[Any]]) -> NDArray[np.uint64]:
 
 def rasterised(events: SimulatedEvents, view: int) -> NDArray[np.float32]:
     """Images of a view.
-
-    Args:
-        events: n events.
-        view: 0 X, 1 U, 2 V.
 
     Returns:
         Energy in MeV and time in ns, (n, 2, strips, columns) float32; 0 where there is no hit.

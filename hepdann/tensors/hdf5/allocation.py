@@ -122,10 +122,7 @@ class _SparseFile(io.RawIOBase):
 class ContiguousStore:
     """The datasets of a new file, each at its final size, open for writing by position.
 
-    Args:
-        path: the file to write; overwritten.
-        columns: the datasets; those that are no chunked ones are laid out at once.
-        rows: rows of each dataset, by path.
+    ``rows`` are those of each dataset, by path; chunked ones are laid out later.
 
     Attributes:
         file: the HDF5 file, for attributes and small datasets; reading rows from it gives zeros.
@@ -200,10 +197,7 @@ class ContiguousStore:
     def write_chunks(self, column: Dataset, rows: int, chunks: Iterable[bytes]) -> None:
         """Make a chunked dataset, of rows that are compressed already.
 
-        Args:
-            column: the dataset.
-            rows: how many it has.
-            chunks: all of them, in order, as :meth:`.ChunkSpool.chunks` gives them.
+        They come in order, as :meth:`.ChunkSpool.chunks` gives them.
 
         Raises:
             OSError: the disk is full.

@@ -43,11 +43,7 @@ _READ_BYTES = 1 << 20
 
 
 class TileHasher:
-    """Hashes rows in order of arrival; blocks of any size give the same hashes.
-
-    Args:
-        rows: rows of a tile.
-    """
+    """Hashes rows in order of arrival; blocks of any size give the same hashes."""
 
     def __init__(self, rows: int = TILE_ROWS) -> None:
         self._rows = rows
@@ -139,9 +135,6 @@ def _digest(dataset: Any, start: int, stop: int) -> np.uint64 | None:
 def seal(path: str | Path) -> None:
     """Put the seal on a whole tensor file, or a new one after a change that was meant.
 
-    Args:
-        path: the file, changed in place.
-
     Raises:
         OSError: it cannot be read as HDF5, or not be written.
     """
@@ -200,9 +193,6 @@ def content_id(stream: BinaryIO) -> str:
 
     That of a sealed file is its seal's, at no cost: the structure holds the checksums of all rows.
     A file without a seal is read whole.
-
-    Args:
-        stream: a tensor file whose seal, if any, was checked.
 
     Returns:
         16 hexadecimal digits, the xxh64.

@@ -45,9 +45,7 @@ _LEVEL = 1  # of sparse images: 1.4 GB/s and 6 % of the size; level 6 makes it 5
 def h5_open(path: str | Path, *, cache: int = 1 << 20) -> Any:
     """Open an HDF5 file to read, without locks where the file system has none, as those of farms.
 
-    Args:
-        path: the file.
-        cache: bytes of unpacked chunks that are kept of each dataset.
+    ``cache`` is in bytes of unpacked chunks that are kept of each dataset.
 
     Raises:
         SchemaError: not a regular file.
@@ -136,9 +134,6 @@ def h5_format(path: str | Path) -> str:
 def refuse_elsewhere(dataset: Any) -> None:
     """Refuse a dataset whose rows are in other files, or that claims more than the file can hold.
 
-    Args:
-        dataset: of h5py.
-
     Raises:
         ValueError: names the dataset.
     """
@@ -215,12 +210,7 @@ def add_filters(properties: Any, column: Dataset) -> None:
 
 
 def pack(rows: NDArray[Any], column: Dataset) -> bytes:
-    """What HDF5 would store of a chunk.
-
-    Args:
-        rows: all rows of the chunk, C-ordered, of the column's type.
-        column: says how.
-    """
+    """What HDF5 would store of a chunk."""
     content = rows.reshape(-1).view(np.uint8)
     if column.codec == "none":
         return content.tobytes()
@@ -237,12 +227,7 @@ class ChunkSpool:
     """Compressed chunks of some datasets, in a file that vanishes with the process.
 
     Sizes are known only when the last row has come, and rows may be taken back; so the chunks wait
-    here until the tensor file is finished.
-
-    Args:
-        folder: where there is room for them.
-        columns: the datasets.
-        threads: how many compress, beside the caller.
+    here until the tensor file is finished. ``threads`` compress, beside the caller.
     """
 
     def __init__(self, folder: Path, columns: Sequence[Dataset], threads: int) -> None:
