@@ -32,10 +32,8 @@ from ..tensors import SPLITS, Source, Target
 from .quick_classifier import LabelShift, QuickClassifier, ScoreEffect, label_shift, score_effect
 
 Floats = NDArray[np.float64]
-_MAPS: tuple[type[Moments] | type[QuantileMap], ...] = (
-    Moments,
-    QuantileMap,
-)  # per feature, in a moment
+# per feature, in a moment
+_MAPS: tuple[type[Moments] | type[QuantileMap], ...] = (Moments, QuantileMap)
 
 
 @dataclass(frozen=True)
@@ -104,20 +102,16 @@ class Diagnosis:
     @property
     def kind(self) -> str:
         """The verdict in a word, see :func:`~hepdann.evaluation.diagnosis.verdict`."""
-        return self._verdict[0]
+        return verdict(self)[0]
 
     @property
     def sentence(self) -> str:
         """The verdict in plain words."""
-        sentence = self._verdict[1]
+        sentence = verdict(self)[1]
         fractions, labels = self.fractions, self.labels
         if fractions is None or labels is None or labels.alone or not fractions.shift:
             return sentence
         return f"{sentence} {mixture(labels.classes, fractions)}"
-
-    @property
-    def _verdict(self) -> tuple[str, str]:
-        return verdict(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-serialisable numbers and text (NaN where a figure does not exist)."""

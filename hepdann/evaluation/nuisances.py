@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import load_config
 from ..errors import ConfigError, HepdannError
 from ..outputs import jsonable
 from ..registry import suggestion
@@ -27,7 +26,7 @@ from ..stats import (
     weighted_mean,
 )
 from ..stats.histograms import Bump, binning, find_bump
-from ..store.paths import RunPaths
+from ..store.reading import config_of
 from ..store.scores_reader import RunScores, open_scores
 from .columns import Columns
 
@@ -188,11 +187,7 @@ def nuisances_of(scores: RunScores) -> list[Nuisance]:
     Raises:
         HepdannError: the tensor file that they stand in is gone.
     """
-    path = RunPaths(scores.path.parent).config
-    if not path.exists():
-        return []
-    train = load_config(path, expand=False, known_names=False).train
-    columns = Columns(scores)
+    train, columns = config_of(scores.path.parent).train, Columns(scores)
     return [
         Nuisance(name, scores, columns.values("mc", name), tuple(train.nuisance_classes or ()))
         for name in train.nuisance or ()
@@ -218,10 +213,7 @@ def mixture_figures(scores: RunScores, methods: Sequence[str]) -> dict[str, Any]
     networks it is their number. Empty without mixtures, or where the tensor file that holds their
     columns is gone.
     """
-    path = RunPaths(scores.path.parent).config
-    if not path.exists():
-        return {}
-    mixtures = load_config(path, expand=False, known_names=False).train.mixtures or []
+    mixtures = config_of(scores.path.parent).train.mixtures or []
     try:
         columns = Columns(scores)
         passed = [columns.passing("target", mixture.cut) for mixture in mixtures]

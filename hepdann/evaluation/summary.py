@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from .._version import __version__
-from ..config import load_config
 from ..criteria import CRITERIA, Residual, recommend
 from ..errors import HepdannError, RunError
 from ..inputs import read_json
@@ -22,7 +21,7 @@ from ..stats.threads import side_by_side
 from ..stats.two_sample import separation
 from ..store.content import Calibrations, Diagnosed, HealthLooks, Recommended
 from ..store.paths import RunPaths
-from ..store.reading import read_versioned
+from ..store.reading import FORMAT_VERSION, config_of, read_versioned
 from ..store.scores_reader import RunScores, open_scores
 from .curves import history_rows
 from .diagnosis import diagnose
@@ -42,7 +41,6 @@ _Step = tuple[str, str, float | None, float | None]
 _INVARIANT = 0.02  # above one half
 _FOOLED = 0.05  # of the own head's AUC below the fresh classifier's
 Look = dict[str, Any]
-FORMAT_VERSION = 1
 
 
 def explained(methods: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -251,11 +249,15 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         methods[name]["criteria"] |= criteria.get(name, dict.fromkeys(CRITERIA))
     for name in scores.decisions:
         methods[name] = decision_figures(name, mc, target)
+    shift = config_of(folder).train.shift  # that made the pseudo-data
     nuisances = nuisance_figures(scores, [n for n in scores.methods if n != ORACLE])
     mixtures = mixture_figures(scores, scores.methods)
     return {
         "format_version": FORMAT_VERSION,
-        "target": {"kind": scores.target_kind, "shift": _shift(RunPaths(folder).config)},
+        "target": {
+            "kind": scores.target_kind,
+            "shift": None if shift is None else shift.model_dump(mode="json"),
+        },
         "majority": {"mc": mc.majority(), "target": target.majority()},
         "methods": methods,
         "criteria": {"teacher": teacher, "ranking": rank_correlations(criteria, target)},
@@ -338,14 +340,6 @@ def _calibrations(folder: Path) -> dict[str, Any]:
             for name, one in stored.folds[0].items()
         }
     }
-
-
-def _shift(path: Path) -> dict[str, Any] | None:
-    """The shift that made the pseudo-data, from the run's own settings."""
-    if not path.exists():
-        return None
-    shift = load_config(path, expand=False, known_names=False).train.shift
-    return None if shift is None else shift.model_dump(mode="json")
 
 
 def _throughput(path: Path) -> Any:

@@ -18,8 +18,7 @@ from ..config.plots import DataMCFigure, ScoresFigure
 from ..errors import ConfigError, RunError
 from ..registry import suggestion
 from ..stats.histograms import Histogram, binning, equal_signal_edges, fill, significance_edges
-from ..store.paths import RunPaths
-from ..store.reading import read_config, read_metrics
+from ..store.reading import config_of, read_metrics
 from ..store.scores_reader import RunScores, open_scores
 from .columns import SIDES, Columns
 
@@ -266,9 +265,7 @@ def fill_templates(
                 mend=f"loosen its cut: {regions[name]}",
             )
     edges = _edges(settings, events, values, np.any(list(passing.values()), axis=0))
-    if plots is None:
-        config_path = RunPaths(folder).config
-        plots = read_config(folder).plots if config_path.exists() else PlotConfig()
+    plots = plots or config_of(folder).plots
     windows = [] if settings.asimov else [*settings.blind]
     if not settings.asimov:
         windows += blind_windows(plots, columns, settings.of)

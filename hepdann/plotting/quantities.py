@@ -20,7 +20,7 @@ from ..inputs import read_json
 from ..registry import suggestion
 from ..store.content import WithAdvice
 from ..store.paths import RunPaths
-from ..store.reading import read_config
+from ..store.reading import config_of
 from ..store.scores_reader import Domain, RunScores, open_scores
 from ..tensors import SPLITS, Split
 from .axes.styles import class_colours, readable, wrapped
@@ -29,11 +29,6 @@ from .figures.panels import Scale, common_scale
 DOMAINS: tuple[Domain, Domain] = ("mc", "target")
 _PROCESSES = 9  # more cannot be distinguished by colour: the smallest are drawn as one
 _LOOKS = ("titles", "units", "sample_titles", "sample_colors", "class_titles", "class_colors")
-
-
-def config_of(folder: Path) -> Config:
-    """The settings of a run or a scan; the defaults if it has none."""
-    return read_config(folder) if RunPaths(folder).config.exists() else Config()
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from ..config import PlotConfig
 from ..evaluation.curves import ScanCurves, Sweep, below
 from ..store.paths import RunPaths
+from ..store.reading import config_of
 from .axes.styles import readable
 from .figures.roc import roc
 from .figures.sweeps import loss, sweep
 from .jobs import FigureJob, distinct, file_name
-from .quantities import config_of
 from .run import chosen, draw_all
 
 SCAN_KINDS = ("accuracy", "auc", "consistency", "gap", "lambda", "loss", "roc")

@@ -49,53 +49,30 @@ _LARGE = 1000.0  # figures without decimals
 _HALF = 0.5  # of the signal passes the cut that the columns on nuisances are of
 
 OF_METHODS = (
-    Column(
-        "mc_accuracy",
-        "MC accuracy",
-        "share of held-out MC events classified rightly, mean score over all networks",
-    ),
+    Column("mc_accuracy", "MC accuracy",
+           "share of held-out MC events classified rightly, mean score over all networks"),
     Column("mc_auc", "MC AUC", "area under the ROC curve on held-out MC events"),
-    Column(
-        "target_accuracy",
-        "target accuracy",
-        "the same share on the target's held-out events, where their truth is known",
-    ),
-    Column("target_auc", "target AUC", "area under the ROC curve on the target's held-out events"),
-    Column(
-        "target_accuracy_prior_matched",
-        "at matched threshold",
-        "target accuracy at the threshold that lets the expected share of the target pass",
-        "prior-matched",
-    ),
-    Column(
-        "nuisance_ks",
-        "KS over nuisance",
-        "largest distance of the score between slices of the nuisance, of several the largest",
-    ),
-    Column(
-        "inverse_jsd",
-        "1/JSD",
-        "of the background's nuisance before and after a cut that keeps half of the signal, of "
-        "several nuisances the smallest; larger is more independent",
-    ),
-    Column(
-        "rejection_at_half",
-        "rejection at 50 %",
-        "one over the share of the background that passes that cut",
-        "rejection at 50\\,\\%",
-    ),
-    Column(
-        "member_target_accuracy",
-        "single networks",
-        "target accuracy of the single networks, mean ± standard deviation",
-    ),
-    Column(
-        "peeked_target_accuracy",
-        "peeked",
-        "best epoch of the best network, picked by the target's own labels: shown so that "
-        "nobody is fooled, and used for nothing",
-    ),
-)
+    Column("target_accuracy", "target accuracy",
+           "the same share on the target's held-out events, where their truth is known"),
+    Column("target_auc", "target AUC",
+           "area under the ROC curve on the target's held-out events"),
+    Column("target_accuracy_prior_matched", "at matched threshold",
+           "target accuracy at the threshold that lets the expected share of the target pass",
+           "prior-matched"),
+    Column("nuisance_ks", "KS over nuisance",
+           "largest distance of the score between slices of the nuisance, of several the largest"),
+    Column("inverse_jsd", "1/JSD",
+           "of the background's nuisance before and after a cut that keeps half of the signal, of "
+           "several nuisances the smallest; larger is more independent"),
+    Column("rejection_at_half", "rejection at 50 %",
+           "one over the share of the background that passes that cut",
+           "rejection at 50\\,\\%"),
+    Column("member_target_accuracy", "single networks",
+           "target accuracy of the single networks, mean ± standard deviation"),
+    Column("peeked_target_accuracy", "peeked",
+           "best epoch of the best network, picked by the target's own labels: shown so that "
+           "nobody is fooled, and used for nothing"),
+)  # fmt: skip
 OF_GENERATORS = tuple(
     Column(key, title, text)
     for key, title, text in (

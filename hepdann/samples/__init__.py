@@ -18,27 +18,11 @@ from .showers import write_showers
 from .toys import TOYS, write_toy
 
 __all__ = [
-    "INPUTS",
-    "MISMODELLING",
-    "TOYS",
-    "Mismodelling",
-    "ToySample",
-    "bjets",
-    "constituent_jets",
-    "default_events",
-    "log_likelihood_ratio",
-    "names",
-    "write",
-    "write_bjets",
-    "write_jets",
-    "write_minerva",
-    "write_mnist_m",
-    "write_numbers",
-    "write_shapes",
-    "write_showers",
-    "write_signs",
-    "write_toy",
-]
+    "INPUTS", "MISMODELLING", "TOYS", "Mismodelling", "ToySample", "bjets", "constituent_jets",
+    "default_events", "log_likelihood_ratio", "names", "write", "write_bjets", "write_jets",
+    "write_minerva", "write_mnist_m", "write_numbers", "write_shapes", "write_showers",
+    "write_signs", "write_toy",
+]  # fmt: skip
 
 _WRITERS: dict[str, Callable[..., list[Path]]] = {
     "bjets": write_bjets,

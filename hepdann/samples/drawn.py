@@ -151,11 +151,10 @@ def draw_shape(shape: str, generator: np.random.Generator) -> NDArray[np.uint8]:
     return drawn[..., None]
 
 
-def _of_label(label: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    return draw_shape(SHAPES[label], generator)
-
-
-write_shapes = partial(write_drawn, _of_label, range(len(SHAPES)), _SHAPES_STREAM, data=True)
+write_shapes = partial(
+    write_drawn, lambda label, generator: draw_shape(SHAPES[label], generator),
+    range(len(SHAPES)), _SHAPES_STREAM, data=True,
+)  # fmt: skip
 
 
 def _draw_sign(sign: int, generator: np.random.Generator) -> NDArray[np.uint8]:

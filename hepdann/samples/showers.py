@@ -10,7 +10,7 @@ gamma process, so that the whole has a resolution of ``STOCHASTIC`` / sqrt(E).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -126,8 +126,6 @@ def write_showers(
             yield ({"energy": energy, "particle": particle}, cells), len(energy)
 
     paths = {"mc": Path(folder) / "mc.root"}
-    return write_files(paths, blocks, _new_file, progress, events)
-
-
-def _new_file(_: str, path: Path) -> AbstractContextManager[Callable[[Showers], None]]:
-    return shower_tree(path, ["energy"])
+    return write_files(
+        paths, blocks, lambda _, path: shower_tree(path, ["energy"]), progress, events
+    )

@@ -102,6 +102,13 @@ def read_config(folder: Path) -> Config:
     return load_config(Paths(folder).config, expand=False, known_names=False)
 
 
+def config_of(folder: Path) -> Config:
+    """Likewise; the defaults of a folder that holds none."""
+    from ..config import Config
+
+    return read_config(folder) if Paths(folder).config.exists() else Config()
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Scan:
     """A scan.

@@ -16,18 +16,6 @@ from .geometry import (
 from .writing import TREE, Track, find_tracks, write_minerva
 
 __all__ = [
-    "TREE",
-    "Conditions",
-    "DetectorSettings",
-    "Geometry",
-    "SimulatedEvents",
-    "Track",
-    "find_tracks",
-    "geometry",
-    "nominal",
-    "segment_of",
-    "settings",
-    "simulate",
-    "target",
-    "write_minerva",
-]
+    "TREE", "Conditions", "DetectorSettings", "Geometry", "SimulatedEvents", "Track", "find_tracks",
+    "geometry", "nominal", "segment_of", "settings", "simulate", "target", "write_minerva",
+]  # fmt: skip
