@@ -18,12 +18,11 @@ if TYPE_CHECKING:
         resident,
         watched_rows,
     )
-    from .events import Domains, in_folds
+    from .events import Domains, Scaling, in_folds
     from .image_stream import Augment, Jitter, resident_images
     from .images import Images, choose_memory, describe_memory, object_shapes, view_shapes
     from .nuisances import Mixtures, Nuisances, Wanted
     from .reading import ChangedBlocks, ResampledBlocks, auxiliary_sources, prepare, resampled
-    from .scaling import Scaling
 
 __all__ = [
     "Augment", "BatchRows", "Blocks", "ChangedBlocks", "DomainEvents", "Domains", "Images",

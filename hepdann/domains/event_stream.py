@@ -21,8 +21,8 @@ from torch import Tensor
 
 from ..errors import RunError
 from ..tensors import SPLITS, Source, Split, Target
+from .events import Scaling
 from .nuisances import Nuisances
-from .scaling import Scaling
 
 _WINDOW = 16 << 20  # bytes of events shuffled together; two such are held
 _BLOCKS, _ROWS, _DRAWN = 0xB10C, 0x20E5, 0xD2A3  # keep the two shuffles and what is drawn apart

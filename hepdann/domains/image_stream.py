@@ -30,7 +30,7 @@ from .event_stream import (
     validation_rows,
     watched_rows,
 )
-from .scaling import Scaling
+from .events import Scaling
 
 # strips by which a view moves, (along x, across it): x, x/2 + √3/2 y, x/2 - √3/2 y
 _STEPS = {"x": (2, 0), "u": (1, 1), "v": (1, -1)}

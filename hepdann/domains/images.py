@@ -28,8 +28,7 @@ from ..tensors import (
     image_figures,
     read_images,
 )
-from .events import Domains, data_holder, fit_domains
-from .scaling import Scaling
+from .events import Domains, Scaling, data_holder, fit_domains
 
 if TYPE_CHECKING:
     from ..shifts import Composition, FittedShift, Shift

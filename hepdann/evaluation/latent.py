@@ -35,9 +35,7 @@ class Embedding:
     explained: tuple[float, float] | None
 
 
-def embed(
-    scores: RunScores, method: str, kind: Kind, *, events: int = 2000, seed: int = 0
-) -> Embedding | None:
+def embed(scores: RunScores, method: str, kind: Kind, *, events: int = 2000) -> Embedding | None:
     """Project the feature layer of a method's first network onto a plane, half of the events MC.
 
     The layer's features are standardised. PCA keeps distances and shows little; t-SNE (van der
@@ -46,7 +44,7 @@ def embed(
 
     ``None`` where no features were kept, or too few events.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     parts: list[tuple[NDArray[np.float32], NDArray[np.intp]]] = []
     domains: tuple[Domain, Domain] = ("mc", "target")
     for domain in domains:
@@ -61,7 +59,7 @@ def embed(
         return None
     spread = layer.std(axis=0)
     layer = (layer - layer.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    points, explained = _plane(layer, kind, seed)
+    points, explained = _plane(layer, kind)
     return Embedding(
         kind,
         points.astype(np.float32),
@@ -80,7 +78,7 @@ def _labels(scores: RunScores, domain: Domain, n: int) -> NDArray[np.intp]:
 
 
 def _plane(
-    layer: NDArray[np.float64], kind: Kind, seed: int
+    layer: NDArray[np.float64], kind: Kind
 ) -> tuple[NDArray[np.float64], tuple[float, float] | None]:
     from sklearn.decomposition import PCA
 
@@ -94,7 +92,7 @@ def _plane(
 
     start = PCA(2, svd_solver="full").fit_transform(layer)
     start = 1e-4 * start / start[:, 0].std()
-    tsne = TSNE(2, perplexity=_PERPLEXITY, init=start, random_state=seed, n_jobs=1)
+    tsne = TSNE(2, perplexity=_PERPLEXITY, init=start, random_state=0, n_jobs=1)
     with threadpool_limits(1):  # on a busy machine, more threads wait for each other
         return np.asarray(tsne.fit_transform(layer)), None
 

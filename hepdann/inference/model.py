@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment import Alignment
-from ..domains.scaling import Scaling
+from ..domains.events import Scaling
 from ..errors import RunError
 from ..networks.shape import ObjectShape, ViewShape
 from ..registry import PARAMETRISED, calibration_of, method_of

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..domains.scaling import Scaling
+from ..domains.events import Scaling
 from ..networks import AdversarialNetwork
 from ..networks.perceptron import Perceptrons, compilable
 from ..tensors import Objects

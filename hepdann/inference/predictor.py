@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..alignment import from_dict
-from ..domains.scaling import Scaling
+from ..domains.events import Scaling
 from ..errors import ConfigError, RunError
 from ..networks.shape import NetworkShape
 from ..store.model_file import (

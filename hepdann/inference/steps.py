@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment import Alignment
-from ..domains.scaling import Scaling
+from ..domains.events import Scaling
 from ..errors import ConfigError
 from ..networks.perceptron import Perceptrons, Weights, compilable
 from ..networks.shape import Autocast, NetworkShape

@@ -10,10 +10,9 @@ from typing import Any
 from ..errors import ConfigError
 from ..registry import suggestion
 from .constituents import constituent_jets, log_likelihood_ratio, write_jets
-from .drawn import write_numbers, write_shapes, write_signs
 from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
 from .minerva import write_minerva
-from .mnist_m import write_mnist_m
+from .pictures import write_mnist_m, write_numbers, write_shapes, write_signs
 from .showers import write_showers
 from .toys import TOYS, write_toy
 

@@ -21,6 +21,7 @@ from .threads import one_thread, side_by_side
 
 SIGNIFICANT = 0.01
 _BINS = 128
+_MOST = 10_000  # rows of each sample
 _FEWEST = 25  # events of each sample in each half
 _ENOUGH, _FAR = 50, 12.0  # permutations, and their spreads from which none can be beyond
 
@@ -94,7 +95,7 @@ def two_sample(
     *,
     seed: int = 0,
     coarsen: bool = True,
-    max_events: int = 10_000,
+    max_events: int = _MOST,
     permutations: int = 500,
 ) -> TwoSample:
     """Classifier two-sample test (Lopez-Paz and Oquab, ICLR 2017; Friedman 2003), weighted.
@@ -147,7 +148,7 @@ def combined(p_values: Sequence[float]) -> float:
 
 
 def separation(
-    mc: Events, target: Events, *, seed: int = 0, coarsen: bool = True, max_events: int = 10_000
+    mc: Events, target: Events, *, seed: int = 0, coarsen: bool = True, max_events: int = _MOST
 ) -> Figure:
     """Held-out AUC between two samples, each half judged by the classifier of the other.
 
@@ -180,17 +181,15 @@ class DomainClassifier:
     weight: Floats
 
 
-def domain_classifier(
-    mc: Events, target: Events, *, seed: int = 0, max_events: int = 10_000
-) -> DomainClassifier:
+def domain_classifier(mc: Events, target: Events) -> DomainClassifier:
     """The classifier of :func:`two_sample`, for questions beyond its AUC.
 
     Raises:
         HepdannError: as :func:`two_sample`.
     """
-    pool = _pool(mc, target, seed, True, max_events)
+    pool = _pool(mc, target, 0, True, _MOST)
     held = pool.held_out
-    predict, features = _trained(pool, ~held, seed)
+    predict, features = _trained(pool, ~held, 0)
     return DomainClassifier(predict, features[held], pool.is_target[held], pool.weight[held])
 
 

@@ -12,8 +12,7 @@ from PIL import Image
 import hepdann
 from hepdann import samples
 from hepdann.errors import ConfigError, ReadError
-from hepdann.samples.drawn import CLASSES, SHAPES, draw_shape
-from hepdann.samples.mnist_m import blend
+from hepdann.samples.pictures import CLASSES, SHAPES, blend, draw_shape
 from hepdann.samples.toys import moons
 from hepdann_cli.main import hepdann as command
 
