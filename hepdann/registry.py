@@ -24,6 +24,9 @@ Thing = TypeVar("Thing")
 
 PARAMETRISED = "parametrised"  # the parameters of the map are an input of the network
 CALIBRATED = ("calibrated", "calibrated-known", PARAMETRISED)  # a calibration maps their MC
+SOURCE_ONLY = "source-only"  # its networks score what an alignment maps
+PRIOR = f"{SOURCE_ONLY}+prior"  # its scores on the target, corrected for the class fractions there
+ORACLE = "oracle"  # knows the target's labels, and is no candidate
 
 _RESERVED = "+/,:"  # join names, or separate them on the command line and in files
 

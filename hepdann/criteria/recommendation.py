@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ..registry import CALIBRATED
+from ..registry import CALIBRATED, SOURCE_ONLY
 from ..stats import Figure
 
-RAW = "source-only"
 GUARD = "guard"  # name of the mean of the teacher and of what is averaged with it
 
 _SIMPLER = 0.02  # a map this much worse than the best, and simpler, is preferred to it
@@ -20,7 +19,7 @@ _CLEARLY = 0.9  # of what maps of single features leave, a map of all together m
 _AGREES = 0.94, 0.97  # agreement from which a network counts at all, and counts as the teacher
 _SMALL = 0.53, 0.56  # AUC of source-only up to which it counts as the teacher, and counts at all
 _COST = 0.01  # of accuracy on MC that an adaptation may cost
-_PER_FEATURE = {RAW, "prior", "moments", "quantile"}
+_PER_FEATURE = {SOURCE_ONLY, "prior", "moments", "quantile"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def recommend(
     agreements: Mapping[str, float | None],
     *,
     shift: bool | None = None,
-    fallback: str | None = RAW,
+    fallback: str | None = SOURCE_ONLY,
 ) -> Recommendation:
     """Decide, from what is left after each map and from how the networks agree with it.
 
@@ -105,11 +104,11 @@ def recommend(
     known |= {n: {"agreement": a} for n, a in agreements.items() if a is not None}
     chosen = teacher(residuals, shift=shift)
     assert chosen is not None
-    if shift is False and RAW in residuals:
+    if shift is False and SOURCE_ONLY in residuals:
         reason = "no shift was found, and adapting could only cost"
-        return Recommendation(RAW, reason, chosen, candidates=known)
-    if is_closed(residuals[chosen]) and not (shift and chosen == RAW):
-        what = "nothing is to be adapted" if chosen == RAW else f"{chosen} closes the shift"
+        return Recommendation(SOURCE_ONLY, reason, chosen, candidates=known)
+    if is_closed(residuals[chosen]) and not (shift and chosen == SOURCE_ONLY):
+        what = "nothing is to be adapted" if chosen == SOURCE_ONLY else f"{chosen} closes the shift"
         figure = _figure(residuals[chosen])
         sentence = f"{what}: inputs are not distinguished after it ({figure})"
         return _mean(sentence, chosen, {}, residuals, known)
@@ -158,10 +157,10 @@ def _mean(
 ) -> Recommendation:
     """The teacher, or its mean with networks and, where the shift is small, with source-only."""
     weights = {chosen: 1.0, **agreeing}
-    raw = residuals.get(RAW)
+    raw = residuals.get(SOURCE_ONLY)
     low, high = _SMALL
-    if raw is not None and raw.value < high and chosen != RAW:
-        weights[RAW] = min(1.0, (high - raw.value) / (high - low))
+    if raw is not None and raw.value < high and chosen != SOURCE_ONLY:
+        weights[SOURCE_ONLY] = min(1.0, (high - raw.value) / (high - low))
         sentence = (
             f"{sentence.removesuffix('.')}; without a map they are hardly distinguished either "
             f"({_figure(raw)}), and source-only joins the mean"
@@ -200,7 +199,7 @@ def teacher(residuals: Mapping[str, Residual], *, shift: bool | None = None) -> 
         shift: whether a test found a shift; then ``source-only`` is chosen only without any map.
     """
     if shift and len(residuals) > 1:
-        residuals = {n: r for n, r in residuals.items() if n != RAW}
+        residuals = {n: r for n, r in residuals.items() if n != SOURCE_ONLY}
     forward = {n: r for n, r in residuals.items() if n in CALIBRATED}
     single = {n: r for n, r in residuals.items() if _is_single(n)}
     joint = {n: r for n, r in residuals.items() if n not in single and n not in forward}
@@ -273,39 +272,39 @@ def recommend_adapted(
         shift: whether a two-sample test found a shift in what sums the images up; ``None``: not
             tested.
     """
-    if RAW not in candidates:
+    if SOURCE_ONLY not in candidates:
         return Recommendation(None, "no candidate was trained")
     known = {
         name: {"domain_auc": one.separation.value, "mc_accuracy": one.accuracy}
         | ({} if one.expected is None else {"expected_accuracy": one.expected.value})
         for name, one in candidates.items()
     }
-    raw = candidates[RAW]
+    raw = candidates[SOURCE_ONLY]
 
     def chosen(name: str, sentence: str) -> Recommendation:
         large = shift is not False and candidates[name].separation.value > _LARGE
         more = " A large shift remains in its feature layer." if large else ""
-        return Recommendation(name, sentence + more, RAW, large, candidates=known)
+        return Recommendation(name, sentence + more, SOURCE_ONLY, large, candidates=known)
 
     if shift is False:
-        return chosen(RAW, "no shift was found, and adapting could only cost")
+        return chosen(SOURCE_ONLY, "no shift was found, and adapting could only cost")
     least = raw.accuracy - max(_COST, raw.accuracy_error)
     fair = {
         n: one.separation.value - _SIMPLER * (n in CALIBRATED)
         for n, one in candidates.items()
-        if n != RAW and (one.accuracy >= least or n in CALIBRATED)
+        if n != SOURCE_ONLY and (one.accuracy >= least or n in CALIBRATED)
     }
-    best = min(fair, key=lambda name: fair[name], default=RAW)
+    best = min(fair, key=lambda name: fair[name], default=SOURCE_ONLY)
     now, before = candidates[best].separation, raw.separation
     alike = before.value - now.value > now.error
     surest = None if alike else _surest(candidates)
     if surest:
         return chosen(*surest)
     if not fair:
-        return chosen(RAW, f"every adaptation costs more than {_COST:g} of accuracy on MC")
+        return chosen(SOURCE_ONLY, f"every adaptation costs more than {_COST:g} of accuracy on MC")
     if not alike:
         reason = f"{best} does not tell MC and target apart less than source-only does"
-        return chosen(RAW, f"{reason} (AUC {now.value:.3f} against {before.value:.3f})")
+        return chosen(SOURCE_ONLY, f"{reason} (AUC {now.value:.3f} against {before.value:.3f})")
     cost = "leaves data as they are"
     if best not in CALIBRATED:
         cost = (
@@ -322,11 +321,11 @@ def recommend_adapted(
 def _surest(candidates: Mapping[str, Adapted]) -> tuple[str, str] | None:
     """The method that is expected to be right most often on the target, and why; if any is."""
     expected = {n: one.expected for n, one in candidates.items() if one.expected is not None}
-    if RAW not in expected:
+    if SOURCE_ONLY not in expected:
         return None
     best = max(expected, key=lambda name: expected[name].value)
-    now, before = expected[best], expected[RAW]
-    cost = max(0.0, candidates[RAW].accuracy - candidates[best].accuracy)
+    now, before = expected[best], expected[SOURCE_ONLY]
+    cost = max(0.0, candidates[SOURCE_ONLY].accuracy - candidates[best].accuracy)
     if now.value - before.value <= cost + math.hypot(now.error, before.error):
         return None
     return best, (

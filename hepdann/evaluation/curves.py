@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import RunError
 from ..inputs import read_rows
+from ..registry import ORACLE, SOURCE_ONLY
 from ..stats.ranking import Roc, roc
 from ..store.content import StoredRocs
 from ..store.paths import ScanPaths
@@ -20,7 +21,6 @@ from ..store.reading import open_scan, read_versioned
 from ..store.scores_reader import RunScores
 
 Floats = NDArray[np.float64]
-ORACLE = "oracle"
 Place = tuple[str | None, float | None]
 
 
@@ -232,7 +232,7 @@ class ScanCurves:
             g
             for g in self._groups
             if g["shift"] == shift
-            and g["method"] not in ("source-only", ORACLE)
+            and g["method"] not in (SOURCE_ONLY, ORACLE)
             and self._is_chosen(g)
         ]
         return _sweeps(groups, "t", lambda g: {"mean": g["gap_closed"][figure], "std": None})
@@ -271,7 +271,7 @@ class ScanCurves:
                 "t": float(row["t"]) if row["t"] else None,
                 "lambda": float(row["lambda"]) if row["lambda"] else None,
             }
-            everywhere = row["method"] == "source-only"
+            everywhere = row["method"] == SOURCE_ONLY
             if everywhere or ((at["shift"], at["t"]) == place and self._is_chosen(at)):
                 chosen.append(row)
         return _curves_of(chosen, path)

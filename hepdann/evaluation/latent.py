@@ -18,7 +18,6 @@ Kind = Literal["tsne", "pca"]
 EMBEDDINGS: tuple[Kind, Kind] = ("tsne", "pca")
 _PERPLEXITY = 30.0
 UNKNOWN = -1
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..criteria import CRITERIA, Candidate, Evidence, tabulate
 from ..errors import HepdannError
+from ..registry import ORACLE, SOURCE_ONLY
 from ..stats.distances import disagreement, neighbours_of
 from ..stats.figure import Figure, effective_events, weighted_mean
 from ..stats.ranking import (
@@ -30,7 +31,6 @@ from ..tensors import Split, Target
 
 _NEIGHBOURHOOD = 20_000  # test events that the consistency uses
 _NEIGHBOURS = 8
-RAW, ORACLE = "source-only", "oracle"  # the oracle knows the target's labels: it is no candidate
 _MOST = 20_000  # events of each domain that the criteria use
 Table = dict[str, dict[str, float | None]]
 
@@ -373,7 +373,7 @@ def teacher_of(scores: RunScores, recommended: str | None) -> str | None:
     methods = [name for name in scores.methods if name != ORACLE]
     if recommended in methods:
         return recommended
-    return RAW if RAW in methods else next(iter(methods), None)
+    return SOURCE_ONLY if SOURCE_ONLY in methods else next(iter(methods), None)
 
 
 def rank_correlations(table: Table, target: TestEvents) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, HepdannError
 from ..outputs import jsonable
-from ..registry import suggestion
+from ..registry import SOURCE_ONLY, suggestion
 from ..stats import (
     Cut,
     auc,
@@ -33,7 +33,6 @@ from .columns import Columns
 EFFICIENCIES = (0.3, 0.5, 0.7, 0.9)  # of the signal
 PER_BIN = "threshold per bin"
 BEST = "best threshold"
-RAW = "source-only"
 _TIMES = 5.0  # source-only's 1/JSD at an efficiency of 50 %, that BEST shall reach
 _STRENGTHS = (0.0, 0.5, *np.geomspace(1, 32, 21))
 _LEAST = 1e-7  # of a probability, in a logit
@@ -87,7 +86,7 @@ class Nuisance:
         """
         if method not in (PER_BIN, BEST):
             return np.asarray(self.scores.score("mc", method)[:, -1], dtype=np.float64)
-        score = self.score(RAW)
+        score = self.score(SOURCE_ONLY)
         within = ~self.signal if method == BEST else None
         where = nuisance_bins(self.values, within=within)
         if method == BEST:
@@ -200,7 +199,7 @@ def nuisance_figures(scores: RunScores, methods: Sequence[str]) -> dict[str, Map
         nuisances = nuisances_of(scores)
     except HepdannError:
         return {}
-    names = [*methods, *([BEST, PER_BIN] if RAW in methods else [])]
+    names = [*methods, *([BEST, PER_BIN] if SOURCE_ONLY in methods else [])]
     return {one.name: {name: one.figures(name) for name in names} for one in nuisances}
 
 

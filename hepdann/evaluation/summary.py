@@ -15,7 +15,7 @@ from .._version import __version__
 from ..criteria import CRITERIA, Residual, recommend
 from ..errors import HepdannError, RunError
 from ..inputs import read_json
-from ..registry import CALIBRATED
+from ..registry import CALIBRATED, ORACLE, PRIOR, SOURCE_ONLY
 from ..stats.figure import Figure
 from ..stats.threads import side_by_side
 from ..stats.two_sample import separation
@@ -35,7 +35,6 @@ from .method_metrics import (
 )
 from .nuisances import mixture_figures, nuisance_figures
 
-RAW, PRIOR, ORACLE = "source-only", "source-only+prior", "oracle"
 _PER_FEATURE = {"moments", "quantile"}
 _Step = tuple[str, str, float | None, float | None]
 _INVARIANT = 0.02  # above one half
@@ -55,9 +54,9 @@ def explained(methods: Mapping[str, Any]) -> dict[str, Any] | None:
         the oracle lacks of the latter (``lost``: what the shift has destroyed), the steps and a
         sentence; ``None`` without truth or without an oracle.
     """
-    if RAW not in methods or ORACLE not in methods:
+    if SOURCE_ONLY not in methods or ORACLE not in methods:
         return None
-    raw, oracle = methods[RAW], methods[ORACLE]
+    raw, oracle = methods[SOURCE_ONLY], methods[ORACLE]
     if raw["target"]["accuracy"] is None or oracle["target"]["accuracy"] is None:
         return None
     accuracy, auc = raw["target"]["accuracy"], raw["target"]["auc"]
@@ -96,15 +95,15 @@ def _sentence(
 
 
 def _method(name: str) -> str:
-    return "" if name.startswith((RAW, ORACLE)) else f" ({name})"
+    return "" if name.startswith((SOURCE_ONLY, ORACLE)) else f" ({name})"
 
 
 def _steps(methods: Mapping[str, Any]) -> Iterator[_Step]:
-    raw = methods[RAW]
+    raw = methods[SOURCE_ONLY]
     moved = raw["threshold"]["prior_matched"]["accuracy"]
     yield (
         "threshold",
-        f"{RAW}, as much of the target accepted as of MC",
+        f"{SOURCE_ONLY}, as much of the target accepted as of MC",
         moved,
         raw["target"]["auc"],
     )
@@ -112,7 +111,7 @@ def _steps(methods: Mapping[str, Any]) -> Iterator[_Step]:
         yield "class fractions", PRIOR, _at_best(methods[PRIOR]), methods[PRIOR]["target"]["auc"]
     single = {n for n in methods if set(n.split("+")) <= _PER_FEATURE}
     known = {n for n in methods if n.split("+")[0] in CALIBRATED[1:]}
-    others = set(methods) - single - known - {RAW, PRIOR, ORACLE}
+    others = set(methods) - single - known - {SOURCE_ONLY, PRIOR, ORACLE}
     for name, group in (("map of each feature", single), ("correlations", others)):
         best = max(sorted(group), key=lambda n: _at_best(methods[n]) or 0.0, default=None)
         if best is not None:
@@ -148,7 +147,7 @@ def _method_health(folder: Path) -> dict[str, dict[str, Any]]:
             blocks[name] = _block(looks, list(content["figures"]))
     except (ValueError, TypeError, KeyError) as error:
         raise RunError(f"damaged: {error!r}", where=path, mend="train anew") from error
-    raw = blocks.get(RAW, {}).get("figures", {}).get("fresh_auc", {}).get("mean")
+    raw = blocks.get(SOURCE_ONLY, {}).get("figures", {}).get("fresh_auc", {}).get("mean")
     for block in blocks.values():
         block["reading"] = _reading(block, raw)
     return blocks
@@ -233,7 +232,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     def block(name: str) -> dict[str, Any]:
         trained = [row for row in history if row["method"] == name]
         # an aligned method has no network of its own: it is source-only's
-        rows = trained or [row for row in history if row["method"] == RAW]
+        rows = trained or [row for row in history if row["method"] == SOURCE_ONLY]
         return method_figures(scores, name, mc, target, rows, residuals.get(name))
 
     teacher = teacher_of(scores, advice.get("teacher"))
@@ -276,7 +275,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
 
 def _residual_aucs(scores: RunScores) -> dict[str, Figure]:
     """AUC of a classifier of the domains after each closed-form map, the simplest first."""
-    maps: dict[str, str | None] = {RAW: None} if RAW in scores.methods else {}
+    maps: dict[str, str | None] = {SOURCE_ONLY: None} if SOURCE_ONLY in scores.methods else {}
     maps |= {name: name for name in scores.aligned if name in scores.methods}
     mc, rest = (scores.rows(domain, "train", "validation") for domain in ("mc", "target"))
     plain, reference = (e.take(mc) for e in (scores.events("mc"), scores.reference()))
@@ -305,7 +304,7 @@ def _recommendation(path: Path, scores: RunScores, shift: bool | None) -> dict[s
         return dict(read_json(path, Recommended, mend="remove it"))
     residuals = _residual_aucs(scores)
     known = {name: Residual(figure.value, figure.error) for name, figure in residuals.items()}
-    fallback = RAW if RAW in scores.methods else None
+    fallback = SOURCE_ONLY if SOURCE_ONLY in scores.methods else None
     advice = recommend(known, {}, shift=shift, fallback=fallback)
     if advice.parts:  # a mean that nobody scored
         advice = replace(advice, method=advice.teacher, parts=(), weights=())

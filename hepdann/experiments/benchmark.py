@@ -14,8 +14,8 @@ import numpy as np
 from ..errors import ConfigError, Interrupted
 from ..outputs import write_whole
 from ..parallel import Executor, processes_for
+from ..registry import ORACLE
 from ..runs.progress import Report, silent
-from ..runs.stacks.plan import ORACLE
 from .plans import Plan, plan
 from .trial import MemberResult, Plane, Trial, mean_score_accuracy
 

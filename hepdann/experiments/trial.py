@@ -26,8 +26,9 @@ from ..inputs import read_json
 from ..networks import AdversarialNetwork
 from ..outputs import write_whole
 from ..parallel import Link
+from ..registry import ORACLE
 from ..runs.preparation import prepare_training
-from ..runs.stacks.plan import ORACLE, Places, StackPlan, group, plan_stacks
+from ..runs.stacks.plan import Places, StackPlan, group, plan_stacks
 from ..runs.stacks.shards import Stacks
 from ..runs.stacks.training import Hooks, ShardFiles, Trained, train_shard
 from ..stats import proxy_distance

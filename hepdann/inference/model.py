@@ -14,7 +14,7 @@ from ..alignment import Alignment
 from ..domains.events import Scaling
 from ..errors import RunError
 from ..networks.shape import ObjectShape, ViewShape
-from ..registry import PARAMETRISED, calibration_of, method_of
+from ..registry import ORACLE, PARAMETRISED, PRIOR, SOURCE_ONLY, calibration_of, method_of
 from ..tensors import Collection, Objects, Tensors, fold_of
 from ..tensors.arrays import columns, numbers, table_columns
 from .steps import Branch, Combination, FoldMean, Inputs, Mixture, Part, Scores, Step
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from ..calibration import Calibration
 
 DOMAINS = {"source": 0, "target": 1}
-BASE = "source-only"  # its networks score what an alignment maps
-PRIOR = f"{BASE}+prior"  # its scores on the target, corrected for the target's class fractions
 
 
 def prior_corrected(correction: tuple[float, ...] | None) -> dict[str, Mixture]:
@@ -36,7 +34,7 @@ def prior_corrected(correction: tuple[float, ...] | None) -> dict[str, Mixture]:
         correction: (C,) logarithm of the target's over the source's fraction of each class;
             ``None`` where these do not differ, which gives nothing.
     """
-    return {} if correction is None else {PRIOR: Mixture((BASE,), (correction,))}
+    return {} if correction is None else {PRIOR: Mixture((SOURCE_ONLY,), (correction,))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +96,10 @@ class Model:
     def methods(self) -> tuple[str, ...]:
         """Methods that can score, baselines first and the oracle last."""
         trained = list(self.parts)
-        aligned = list(self.alignments) if BASE in trained else []
-        middle = [name for name in trained if name not in (BASE, "oracle")]
-        last = ["oracle"] if "oracle" in trained else []
-        first = [name for name in (BASE, PRIOR) if name in trained or name in self.mixtures]
+        aligned = list(self.alignments) if SOURCE_ONLY in trained else []
+        middle = [name for name in trained if name not in (SOURCE_ONLY, ORACLE)]
+        last = [ORACLE] if ORACLE in trained else []
+        first = [name for name in (SOURCE_ONLY, PRIOR) if name in trained or name in self.mixtures]
         mixed = [name for name in self.mixtures if name != PRIOR]
         return (*first, *aligned, *middle, *mixed, *last)
 
@@ -239,7 +237,7 @@ class Model:
         return self.alignments[name] if name else None
 
     def _part(self, method: str) -> Part:
-        return self.parts[BASE if method in self.alignments else method]
+        return self.parts[SOURCE_ONLY if method in self.alignments else method]
 
 
 def collections_of(shapes: Sequence[ObjectShape]) -> tuple[Collection, ...]:

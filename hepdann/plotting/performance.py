@@ -14,7 +14,8 @@ from .. import evaluation, stats
 from ..evaluation import Importance
 from ..evaluation.curves import learning_curves
 from ..evaluation.latent import EMBEDDINGS, Embedding, Kind, embed
-from ..evaluation.nuisances import BEST, PER_BIN, RAW, nuisances_of
+from ..evaluation.nuisances import BEST, PER_BIN, nuisances_of
+from ..registry import SOURCE_ONLY
 from ..stats import Calibration
 from ..store.paths import RunPaths
 from ..store.scores_reader import Domain
@@ -142,8 +143,8 @@ def nuisance_jobs(run: Quantities) -> Iterator[FigureJob]:
     if not run.config.train.nuisance:
         return
     trained = run.config.train.methods
-    known = [name for name in run.scores.methods if name == RAW or name in trained]
-    every = [*known, *([BEST, PER_BIN] if RAW in known else [])]
+    known = [name for name in run.scores.methods if name == SOURCE_ONLY or name in trained]
+    every = [*known, *([BEST, PER_BIN] if SOURCE_ONLY in known else [])]
     for one in nuisances_of(run.scores):
         name, unit = run.title(one.name)
         label = f"{name} [{unit}]" if unit else name

@@ -26,8 +26,9 @@ from ..criteria import (
 from ..domains import Domains
 from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
-from ..inference import BASE, PRIOR, Mixture, Model, corrected
+from ..inference import Mixture, Model, corrected
 from ..methods import calibration_of, method_of
+from ..registry import ORACLE, PRIOR, SOURCE_ONLY
 from ..stats import (
     accuracy,
     expected_accuracy,
@@ -104,7 +105,7 @@ def with_recommendation(
     if advice.method == GUARD:
         # source-only stays as it is, and so does a map that is averaged with it alone
         joined = set(advice.parts) & set(agreements)
-        moved = [name for name in advice.parts if joined and name != BASE]
+        moved = [name for name in advice.parts if joined and name != SOURCE_ONLY]
         offsets = [one.offsets(advice.parts, moved) for one in predictions]
         mixtures = [Mixture(advice.parts, each, advice.weights) for each in offsets]
         models = [
@@ -147,9 +148,9 @@ class _AtExpectedShare:
         self._target = outside_test(domains.target, _MOST)
         self._scores: dict[str, NDArray[np.float32]] = {}
         self._share = math.nan
-        if len(model.classes) == 2 and BASE in model.parts:
+        if len(model.classes) == 2 and SOURCE_ONLY in model.parts:
             mc = reference(outside_test(domains.source, _MOST), model.correction)
-            accepted = model.score(mc.features, BASE, "source").mean[:, 1] > 0.5
+            accepted = model.score(mc.features, SOURCE_ONLY, "source").mean[:, 1] > 0.5
             weight = np.asarray(mc.weight, dtype=np.float64)
             self._share = float(weight @ accepted / weight.sum())
 
@@ -159,7 +160,7 @@ class _AtExpectedShare:
         return {
             name: agreement(self._moved(name), taught, self._target.weight)
             for name in model.parts
-            if name not in (BASE, "oracle")
+            if name not in (SOURCE_ONLY, ORACLE)
             and model.adapts(name)
             and not methods.get(method_of(name)[1]).taught
         }
@@ -206,7 +207,7 @@ def advise_on_images(
     )
     candidates = {}
     for name in [*model.parts, *model.alignments]:
-        if name == "oracle" or calibration_of(name) in unfit:
+        if name == ORACLE or calibration_of(name) in unfit:
             continue
         score = model.score(source_images, name, "source").mean
         figure, expected = accuracy(score, source.label, source.weight), None
@@ -226,15 +227,15 @@ def advise_on_images(
         left = Residual(apart.value, apart.error)
         candidates[name] = Adapted(figure.value, figure.error, left, expected)
     advice = recommend_adapted(candidates, shift=shift)
-    if advice.method is None and "source-only" in model.parts:
-        advice = Recommendation("source-only", "too few events to compare candidates")
+    if advice.method is None and SOURCE_ONLY in model.parts:
+        advice = Recommendation(SOURCE_ONLY, "too few events to compare candidates")
     write_json(path, Recommended, advice.to_dict())
     return advice
 
 
 def label_by_teacher(model: Model, domains: Domains, aligned: Aligned) -> tuple[Source, str]:
     """The target with the teacher's labels; no label of its own is read."""
-    name = teacher(residuals_of(domains, aligned)) or BASE
+    name = teacher(residuals_of(domains, aligned)) or SOURCE_ONLY
     score = model.score(domains.target.features, name).mean
     return soft_labelled(domains.target, score, model.classes), name
 
@@ -274,7 +275,7 @@ def residuals_of(
         if name in aligned.maps:
             rows = domains.target.split != SPLITS.index("test")
             mapped = aligned_target(domains, aligned.maps[name], rows)
-        compared = source if name == BASE else reference(source, aligned.correction)
+        compared = source if name == SOURCE_ONLY else reference(source, aligned.correction)
         if name in calibrated:
             compared = calibrated[name].calibration.calibrated(source)
         try:
@@ -284,7 +285,7 @@ def residuals_of(
         return Residual(figure.value, figure.error)
 
     corrected_too = () if aligned.correction is None else (PRIOR,)
-    names = (BASE, *corrected_too, *aligned.maps, *calibrated)
+    names = (SOURCE_ONLY, *corrected_too, *aligned.maps, *calibrated)
     known = dict(zip(names, side_by_side(partial(residual, name) for name in names), strict=True))
     left = {name: one for name, one in known.items() if one is not None}
     return left if len(left) == len(names) else {}

@@ -14,11 +14,9 @@ from ..inputs import read_json
 from ..records import Look
 from ..store.content import HealthLooks
 from ..store.paths import RunPaths
-from ..store.reading import write_json
+from ..store.reading import FORMAT_VERSION, write_json
 from ..training import FIGURES, Health, StackTrainer
 from .stacks.shards import Shard
-
-FORMAT_VERSION = 1
 
 
 def fault_lines(entries: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -14,8 +14,9 @@ from ..config import Config, TrainConfig
 from ..domains import Domains, describe_memory
 from ..errors import Interrupted
 from ..evaluation import Diagnosis, summarise
-from ..inference import BASE, Model, save_model
+from ..inference import Model, save_model
 from ..outputs import write_run_file
+from ..registry import SOURCE_ONLY
 from ..store.content import Metrics
 from ..store.paths import RunPaths, locked, refuse_existing, removed_if_refused, with_resume_hint
 from ..store.reading import write_json
@@ -119,7 +120,7 @@ class Job:
         self._log.note("interrupted" if not whole else "trained")
         by_fold = [[t for t in trained if (t.shard.fold or 0) == n] for n in range(len(folds))]
         # a run has its baseline, and each of its folds what the others have
-        compared = any(BASE in t.shard.methods for t in by_fold[0])
+        compared = any(SOURCE_ONLY in t.shard.methods for t in by_fold[0])
         compared &= len({tuple(t.shard.plan.members for t in fold) for fold in by_fold}) == 1
         if not compared or not (whole or self.partial()):
             when = "interrupted" if trained else "interrupted before the first step"

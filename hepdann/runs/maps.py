@@ -43,14 +43,12 @@ class Aligned:
     """Fitted maps.
 
     Attributes:
-        estimate: of the target's class fractions; ``None`` if there is none.
         correction: (C,) logarithm of the target's over the source's fraction of each class, to be
             added to the log probabilities of aligned events; ``None`` where the source's hold.
         residuals: what each map leaves, where that was measured already.
     """
 
     maps: dict[str, Alignment]
-    estimate: FractionEstimate | None
     correction: tuple[float, ...] | None
     residuals: Mapping[str, Residual] = field(default_factory=dict)
 
@@ -115,7 +113,7 @@ def fit_alignments(
                 _fit(name, *pair, seed, fitted)
     maps = {n: done[0][n] if objects is None else ObjectMap(tuple(d[n] for d in done))
             for n in names}  # fmt: skip
-    return Aligned(maps, estimate, correction)
+    return Aligned(maps, correction)
 
 
 def aligned_target(

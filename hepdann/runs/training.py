@@ -122,7 +122,7 @@ class RunTraining:
         fitted: Aligned | None = results.get(maps())
         if fitted is not None:
             residuals = results.get(f"{_LEFT}{maps()}", {})
-            fitted = replace(fitted, estimate=estimate, residuals=residuals)
+            fitted = replace(fitted, residuals=residuals)
         return results.get(_DIAGNOSIS), fitted
 
     def run(

@@ -24,7 +24,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from .. import alignment
 from ..config.samples import SplitConfig
 from ..errors import HepdannError
-from ..inference import BASE, Predictor
+from ..inference import Predictor
+from ..registry import SOURCE_ONLY
 from ..runs import train
 from ..tensors import Tensors, event_ids, split_of
 
@@ -115,7 +116,7 @@ class DANNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             X, label, weight = X[counted], label[counted], weight[counted]
         method, target = self.method, X
         if X_target is None:
-            method = BASE
+            method = SOURCE_ONLY
             warnings.warn(
                 "no X_target: nothing is adapted, source-only is trained", UserWarning, stacklevel=2
             )
@@ -203,5 +204,5 @@ def _compared(method: str) -> dict[str, Any]:
     if method == _RECOMMENDED:
         return {}
     if method.rpartition("+")[2] in alignment.names():
-        return {"method": BASE, "alignments": [method], "diagnose": False}
+        return {"method": SOURCE_ONLY, "alignments": [method], "diagnose": False}
     return {"method": method, "alignments": [], "diagnose": False}

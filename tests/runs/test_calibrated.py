@@ -183,7 +183,7 @@ def test_blocks_and_workers_train_on_calibrated_mc(toy, tmp_path):
     block = domains.blocks[0].train(0)
     mapped = ChangedBlocks(domains.blocks[0], one.calibrated).train(0)
     np.testing.assert_array_equal(mapped.features, one.apply(block.features, 0))
-    write_aligned(run.folder, Aligned({}, None, None), ())
+    write_aligned(run.folder, Aligned({}, None), ())
     stacks, _ = _stacks_of(place, None, 1)
     x = domains.scaling.apply(one.calibrated(domains.source).part("train").features)
     np.testing.assert_array_equal(stacks.sources[-1].x.numpy(), x)

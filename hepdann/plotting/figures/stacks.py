@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.transforms import blended_transform_factory
-from numpy.typing import NDArray
 
 from ..axes.frame import finish, new_axes
 from ..axes.legend import GUIDE, UPRIGHT
@@ -36,7 +35,6 @@ from .panels import (
 if TYPE_CHECKING:
     from ...evaluation import DataMC
 
-Floats = NDArray[np.float64]
 
 Flow = Literal["sum", "show", "hide"]
 

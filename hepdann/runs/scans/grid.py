@@ -16,12 +16,12 @@ from ...errors import RunError
 from ...inputs import read_json
 from ...methods import calibration_of, method_of
 from ...outputs import write_run_file
+from ...registry import ORACLE, SOURCE_ONLY
 from ...store.content import PointBaselines, PointResult
 from ...store.paths import ScanPaths
 from ...training import Member
-from ..stacks.plan import ORACLE, Places, StackPlan, group, member_of, trained_on
+from ..stacks.plan import Places, StackPlan, group, member_of, trained_on
 
-SOURCE_ONLY = "source-only"
 # Members times events of a step: activations of a stack stay in a core's cache, and the cost of
 # calling torch is shared (benchmarks/scan.py).
 _EVENTS = 4096

@@ -16,12 +16,13 @@ from ...inputs import check, read_tensors
 from ...networks import AdversarialNetwork, NetworkShape
 from ...outputs import write_run_file
 from ...records import HistoryRowOf
+from ...registry import SOURCE_ONLY
 from ...training import Progress, StackTrainer
 from ...training.schedules import HistoryRow
 from ..stacks.plan import Places
 from ..stacks.shards import Stacks, shape_at
 from ..stacks.training import Hooks, ShardFiles, train_shard
-from .grid import SOURCE_ONLY, plan_source
+from .grid import plan_source
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,14 @@ from ...domains import Domains, watched_rows
 from ...errors import RunError
 from ...evaluation import truth_of
 from ...evaluation.scan_judge import Epochs, ScanJudge
-from ...inference import PRIOR, corrected
+from ...inference import corrected
 from ...inference.passes import classify
 from ...inputs import read_json
 from ...methods import calibration_of
 from ...networks import AdversarialNetwork
 from ...outputs import write_run_file
 from ...records import Number
+from ...registry import ORACLE, PRIOR, SOURCE_ONLY
 from ...store.content import PointMaps, StoredCalibration
 from ...tensors import SPLITS, Source, Target
 from ...training import StackTrainer
@@ -41,12 +42,11 @@ from ..maps import (
     fit_calibrations,
     wanted_maps,
 )
-from ..stacks.plan import ORACLE, trained_on
+from ..stacks.plan import trained_on
 from ..stacks.shards import Shard, Stacks
 from ..stacks.training import Hooks, ShardFiles, train_shard
 from .grid import (
     AGAIN,
-    SOURCE_ONLY,
     Point,
     Result,
     Seeds,
@@ -122,7 +122,7 @@ class TargetMaps:
         except Exception as error:  # a map is its own code's to read
             raise RunError(f"is damaged: {error}", where=path, mend=AGAIN) from error
         correction = known.get("correction")
-        return Aligned(maps, None, None if correction is None else tuple(correction))
+        return Aligned(maps, None if correction is None else tuple(correction))
 
     @cached_property
     def calibrations(self) -> dict[str, Calibration]:

@@ -14,11 +14,9 @@ from ...errors import refuse
 from ...inference.steps import choose_autocast, choose_device
 from ...methods import Method, calibration_of, method_of
 from ...networks.shape import NetworkShape, Normalisation, ObjectShape, ViewShape
-from ...registry import PARAMETRISED
+from ...registry import ORACLE, PARAMETRISED, SOURCE_ONLY
 from ...training import Member, Settings
 from ..maps import wanted_maps
-
-ORACLE = "oracle"
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,7 @@ def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[
     as much as two.
     """
     members = []
-    for name in dict.fromkeys(["source-only", *train.methods]):
+    for name in dict.fromkeys([SOURCE_ONLY, *train.methods]):
         before, last = method_of(name)
         target = 1 + trained_on(train).index(before) if before else 0
         for k in range(train.seeds):
@@ -192,7 +190,7 @@ def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[
             members.append(replace(member, source=source, target=target, name=label))
     if places.oracle:
         members += [
-            Member(methods.get("source-only"), 0.0, train.seed + k, source=1, name=ORACLE)
+            Member(methods.get(SOURCE_ONLY), 0.0, train.seed + k, source=1, name=ORACLE)
             for k in range(train.seeds)
         ]
     return group(members, train, lean)
@@ -237,6 +235,6 @@ def group(members: Sequence[Member], train: TrainConfig, lean: bool = False) -> 
         kind = (method.conditioned, method.nuisance_head, len(member.auxiliaries), aware)
         key = (id(method.phases), normalisation, *kind)
         before = groups[key].members if key in groups else ()
-        cost = 2 if lean and method.name != "source-only" else 1
+        cost = 2 if lean and method.name != SOURCE_ONLY else 1
         groups[key] = StackPlan((*before, member), normalisation, cost)
     return list(groups.values())
