@@ -59,10 +59,10 @@ class Augment:
     _view: NDArray[np.int32] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        strange = [name for name, *_ in self.views if name not in _STEPS]
-        if self.shift and strange:
+        unknown = [name for name, *_ in self.views if name not in _STEPS]
+        if self.shift and unknown:
             raise ConfigError(
-                f"nobody knows how the strips of view {strange[0]} lie",
+                f"nobody knows how the strips of view {unknown[0]} lie",
                 where="train.augment.shift",
                 mend="name the views x, u and v (at 0 and ± 60°), or leave it out",
             )

@@ -66,7 +66,7 @@ class Job:
     report: Report
     stop: Callable[[], bool]
     partial: Callable[[], bool] = lambda: True
-    origin: StartRecord | None = None
+    start_record: StartRecord | None = None
     folder: Path = field(init=False)
     _started: float = field(default_factory=time.perf_counter)
     _rate: dict[str, float] = field(default_factory=dict)
@@ -93,16 +93,16 @@ class Job:
             with_resume_hint(self._resume_hint),
             removed_if_refused(self.folder),
         ):
-            if self.origin is None:
+            if self.start_record is None:
                 refuse_existing(self.folder)  # another process may have begun and ended meanwhile
             self._describe(domains, asked)
             return self._run(domains)
 
     def _run(self, domains: Domains) -> Run:
-        assert self.origin is not None
+        assert self.start_record is not None
         train, folds = self.config.train, folds_of(self.config.train, domains)
         training = RunTraining(
-            self.origin, train, self.folder, self._files,
+            self.start_record, train, self.folder, self._files,
             Hooks(self._log.tell, self._progress, self.stop, self._clock), self._resume_hint,
         )  # fmt: skip
         calibrated = self._calibrate(folds)
@@ -183,10 +183,10 @@ class Job:
         return fit_alignments(domains, wanted_maps(train), estimate=estimate, seed=train.seed)
 
     def _describe(self, domains: Domains, asked: TrainConfig) -> None:
-        if self.origin is None:
+        if self.start_record is None:
             scale = None if domains.shift is None else domains.shift.to_dict()
-            self.origin = StartRecord.of(self._files, self.config, asked, scale)
-            self.origin.write(self.folder)
+            self.start_record = StartRecord.of(self._files, self.config, asked, scale)
+            self.start_record.write(self.folder)
         self._log.note(f"hepdann {__version__}: {self.tensors.path}, target {domains.kind}")
         if domains.blocks is not None:
             self._log.tell(describe_memory(domains.source, domains.target, domains.blocks))

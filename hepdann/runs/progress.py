@@ -25,7 +25,7 @@ def silent(stage: str, progress: object) -> None:
 
 
 @contextmanager
-def shown(wanted: bool, report: Report) -> Iterator[Report]:
+def progress_shown(wanted: bool, report: Report) -> Iterator[Report]:
     """What a training reports to."""
     if not wanted:
         yield report

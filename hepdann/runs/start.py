@@ -19,7 +19,7 @@ from ..store.reading import Scan, check_version, open_scan
 from ..store.training_record import StartRecord
 from ..tensors import Tensors, open_tensors
 from .folder import Run, finished_run
-from .progress import Report, shown, silent
+from .progress import Report, progress_shown, silent
 
 if TYPE_CHECKING:
     from ..networks import Factory
@@ -101,7 +101,7 @@ def train(
     from .job import Job
     from .training import run_job
 
-    with shown(progress, report) as tell:
+    with progress_shown(progress, report) as tell:
         return run_job(Job(config, opened, second, shift, make_folder, tell, stop, partial))
 
 
@@ -152,18 +152,18 @@ def resume(
     if not folder.is_dir():
         raise RunError("no such run folder", where=folder, mend="give the folder of a run with -o")
     check_version(folder)
-    origin = StartRecord.read(folder)
-    origin.check_settings(folder, given or {})
-    files = origin.open_files(tensors, data)
+    start_record = StartRecord.read(folder)
+    start_record.check_settings(folder, given or {})
+    files = start_record.open_files(tensors, data)
     finished = finished_run(folder)
     if finished is not None:
         return finished
     from .job import Job
     from .training import run_job
 
-    config = origin.now(given or {})
-    with shown(progress, report) as tell:
-        return run_job(Job(config, *files, None, lambda: folder, tell, stop, partial, origin))
+    config = start_record.now(given or {})
+    with progress_shown(progress, report) as tell:
+        return run_job(Job(config, *files, None, lambda: folder, tell, stop, partial, start_record))
 
 
 def _known(factory: Factory) -> str:
@@ -300,7 +300,7 @@ def scan(
          "a shift makes pseudo-data of the MC, and data are given too", "scan.shifts",
          "leave one of them out"),
     )  # fmt: skip
-    with shown(progress, report) as tell:
+    with progress_shown(progress, report) as tell:
         opened = open_tensors(tensors)
         make_folder = _folder_maker(output, "-".join(["scan", *(shifts or ["data"])]))
         return _job(config, opened, data, make_folder, tell, stop)
@@ -324,13 +324,15 @@ def resume_scan(
     """
     folder = Path(folder)
     given = {} if workers is None else {"train.workers": workers}
-    origin = StartRecord.read(folder, scan=True)
-    origin.check_settings(folder, given)
+    start_record = StartRecord.read(folder, scan=True)
+    start_record.check_settings(folder, given)
     if ScanPaths(folder).summary.exists():
         open_scan(folder)
-    tensors, data = origin.open_files()
-    with shown(progress, report) as tell:
-        return _job(origin.now(given), tensors, data, lambda: folder, tell, stop, origin)
+    tensors, data = start_record.open_files()
+    with progress_shown(progress, report) as tell:
+        return _job(
+            start_record.now(given), tensors, data, lambda: folder, tell, stop, start_record
+        )
 
 
 def _job(
@@ -340,11 +342,11 @@ def _job(
     make_folder: Callable[[], Path],
     report: Report,
     stop: Callable[[], bool],
-    origin: StartRecord | None = None,
+    start_record: StartRecord | None = None,
 ) -> Scan:
     from .scans.job import ScanJob
 
     if config.train.workers != 1:
         refuse_in_worker()
     second = None if data is None else open_tensors(data)
-    return ScanJob(config, tensors, second, make_folder, report, stop, origin).run()
+    return ScanJob(config, tensors, second, make_folder, report, stop, start_record).run()

@@ -57,7 +57,7 @@ _Tasks = Mapping[Hashable, Task]
 class RunTraining:
     """The training of all stacks of a run."""
 
-    origin: StartRecord
+    start_record: StartRecord
     train: TrainConfig
     folder: Path
     files: Sequence[Tensors]
@@ -149,7 +149,7 @@ class RunTraining:
                 zip(folds, aligned, calibrated, strict=True)
             )
         ]  # fmt: skip
-        broadcast(folder=str(self.folder.resolve()), fingerprint=self.origin.fingerprint)
+        broadcast(folder=str(self.folder.resolve()), fingerprint=self.start_record.fingerprint)
         every = [shard for stacks in all_stacks for shard in stacks.shards]
         with failure_noted(self.folder, every):
             self._spread(all_stacks, aligned, folds)
@@ -200,7 +200,7 @@ class RunTraining:
         return done
 
     def _train_or_load(self, stacks: Stacks, shard: Shard, load: bool = False) -> Trained:
-        files, fingerprint = ShardFiles.of_run(self.folder, shard), self.origin.fingerprint
+        files, fingerprint = ShardFiles.of_run(self.folder, shard), self.start_record.fingerprint
         observer = stacks.peek(files.scores)
         if load:
             return load_shard(shard, stacks, files, fingerprint, observer)
@@ -208,10 +208,10 @@ class RunTraining:
 
     @property
     def _place(self) -> Workplace:
-        return Workplace.of(self.origin, self.train, self.folder, self.files)
+        return Workplace.of(self.start_record, self.train, self.folder, self.files)
 
     def _shares(self, domains: Domains) -> int:
-        return shares_of(self.origin.config.train, self.train, domains)
+        return shares_of(self.start_record.config.train, self.train, domains)
 
 
 def _in_processes(

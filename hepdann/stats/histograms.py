@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import HepdannError
 from .figure import Figure, Floats, as_weight
 from .granularity import steps
+from .threads import cores
 
 ONE_SIGMA = 0.6826894921370859
 _MANY = 500_000  # events from which threads pay
@@ -90,7 +90,8 @@ def fill(
     axis = bh.axis.Variable(inner)
     which = bh.axis.Integer(0, groups, underflow=False, overflow=False)
     filled = bh.Histogram(axis, which, storage=bh.storage.Weight())
-    filled.fill(x, 0 if index is None else index, weight=w, threads=_threads(len(x)))
+    threads = 1 if len(x) < _MANY else min(cores(), _THREADS)
+    filled.fill(x, 0 if index is None else index, weight=w, threads=threads)
     view = filled.view(flow=True)
     sumw, sumw2 = np.array(view["value"]), np.array(view["variance"])
     return [
@@ -110,13 +111,6 @@ def _sums(w: Floats, index: NDArray[np.int64] | None, groups: int) -> list[tuple
     """(Σw, Σw²) of each group."""
     parts = [w] if index is None else [w[index == g] for g in range(groups)]
     return [(float(part.sum()), float((part**2).sum())) for part in parts]
-
-
-def _threads(events: int) -> int:
-    if events < _MANY:
-        return 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(usable or 1, _THREADS))
 
 
 def histogram(values: ArrayLike, weight: ArrayLike | None, edges: ArrayLike) -> Histogram:

@@ -16,6 +16,12 @@ _Result = TypeVar("_Result")
 _MOST = 4
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def side_by_side(calls: Iterable[Callable[[], _Result]]) -> list[_Result]:
     """What independent calls give, in their order; the bits are those of one after the other.
 
@@ -26,13 +32,11 @@ def side_by_side(calls: Iterable[Callable[[], _Result]]) -> list[_Result]:
     import sklearn.ensemble  # noqa: F401  its libraries of threads must be there to be limited
 
     calls = list(calls)
-    inside = multiprocessing.parent_process() is not None
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = 1 if inside else len(affinity(0)) if affinity else os.cpu_count() or 1
+    most = min(1 if multiprocessing.parent_process() is not None else cores(), len(calls), _MOST)
     with one_thread():  # once for all: its end, in one of the threads, would give threads to others
-        if min(cores, len(calls)) < 2:
+        if most < 2:
             return [call() for call in calls]
-        with ThreadPoolExecutor(min(cores, len(calls), _MOST)) as pool:
+        with ThreadPoolExecutor(most) as pool:
             return list(pool.map(_alone, calls))
 
 

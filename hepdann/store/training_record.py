@@ -311,17 +311,17 @@ class TrainingRecord:
 
     @classmethod
     def _of_older(cls, folder: Path, tensors: Path | None) -> Self:
-        origin = StartRecord.read(folder)
-        train = origin.config.train
+        start_record = StartRecord.read(folder)
+        train = start_record.config.train
         try:
-            files = [file for file in origin.open_files(tensors) if file is not None]
+            files = [file for file in start_record.open_files(tensors) if file is not None]
             return cls.of(files, pseudo=train.shift is not None, folds=train.folds is not None)
         except HepdannError as error:
             raise RunError(
                 "was trained by an older version and does not hold how its files were converted, "
                 f"and its tensor file cannot say it: {error.message}",
                 where=folder,
-                mend=f"put {error.where or origin.tensors} back, name it with --tensors, or "
+                mend=f"put {error.where or start_record.tensors} back, name it with --tensors, or "
                 "train anew",
             ) from error
 

@@ -193,10 +193,10 @@ class _Tables:
         self.layers = np.array(layers, np.int64)
         per_domain = shape.normalisation == "domain"
         apart = shape.normalisation != "shared"  # no event's features depend on the target's
-        seen = losses.domain or (losses.target_seen and not apart)
+        with_target = losses.domain or (losses.target_seen and not apart)
         blocks = [
             (domain, first, min(TILE, batch.size - first), domain if per_domain else 0)
-            for domain in range(batch.domains if seen else batch.domains - 1)
+            for domain in range(batch.domains if with_target else batch.domains - 1)
             for first in range(0, batch.size, TILE)
         ]
         self.blocks = np.array(blocks, np.int64)
@@ -209,14 +209,14 @@ class _Tables:
         flags = (losses.label, losses.domain, losses.lambda_on_loss, losses.target_detached)
         moved = [name in phase.parts for name in stack.parts]
         averaged = [name in phase.parts and name not in later for name in stack.parts]
-        widest, together = wide(int(self.layers[:, _OUTPUTS].max())), len(blocks) if norms else 1
-        factors = 3 * len(layers) * batch.domains * widest + together * TILE + wide(batch.domains)
+        widest, at_once = wide(int(self.layers[:, _OUTPUTS].max())), len(blocks) if norms else 1
+        factors = 3 * len(layers) * batch.domains * widest + at_once * TILE + wide(batch.domains)
         self.sizes = np.array(
             [len(batch.x), shape.inputs, batch.domains, batch.size, len(layers), len(blocks),
              len(tensors_of), widest, columns, bool(norms), per_domain, 0, *ends,
              *map(_bits, (flags, moved, averaged)), factors], np.int64,
         )  # fmt: skip
-        activations = ((together - 1) * columns + top) * TILE
+        activations = ((at_once - 1) * columns + top) * TILE
         memory = [aligned(n, dtype) for n in (activations, activations, factors + packed)]
         figures = np.empty((3, len(batch.x)), dtype)
         self.addresses = np.empty(15, np.uintp)

@@ -20,7 +20,7 @@ import torch
 from ..errors import RunError
 from ..inputs import read_json
 from ..methods import AdversaryWeight
-from ..outputs import write_run_file
+from ..outputs import jsonable, write_run_file
 from ..records import Look
 from .health_figures import FIGURES, examine, head_weights, trains_head
 from .probes import Probe, probe_of
@@ -349,7 +349,7 @@ class Health:
             )
             verdicts = [asdict(verdict) for verdict in find_faults(member_figures, state)]
             about = self._about(k, trainer.epoch) | {"grl": state.lambda_now}
-            entries.append(about | _plain(member_figures) | {"verdicts": verdicts})
+            entries.append(about | jsonable(member_figures) | {"verdicts": verdicts})
         return entries
 
     def _about(self, k: int, epoch: int) -> Entry:
@@ -367,11 +367,3 @@ class Health:
         if self._notes is not None:
             self._notes.parent.mkdir(parents=True, exist_ok=True)
             write_run_file(self._notes, json.dumps(self.entries, allow_nan=False).encode())
-
-
-def _plain(figures: Entry) -> Entry:
-    """JSON has no NaN and no infinity."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in figures.items()
-    }

@@ -46,8 +46,8 @@ def _train_unit(place: Workplace, unit: Unit, link: Link) -> bool:
 @lru_cache(maxsize=1)
 def _job_of(place: Workplace) -> ScanJob:
     """The scan as a worker sees it; its source-only is trained."""
-    origin, config, tensors, data = place.open()
-    job = ScanJob(config, tensors, data, lambda: place.folder, silent, origin=origin)
+    start_record, config, tensors, data = place.open()
+    job = ScanJob(config, tensors, data, lambda: place.folder, silent, start_record=start_record)
     job.folder = place.folder
     return job
 
@@ -62,7 +62,7 @@ class ScanJob:
     make_folder: Callable[[], Path]
     report: Report
     stop: Callable[[], bool] = lambda: False
-    origin: StartRecord | None = None
+    start_record: StartRecord | None = None
     folder: Path = field(init=False)
     _at: TargetRun | None = None
     _source: SourceOnly | None = None
@@ -97,9 +97,9 @@ class ScanJob:
             removed_if_refused(self.folder),
         ):
             ScanPaths(self.folder).work.mkdir(parents=True, exist_ok=True)
-            if self.origin is None:
-                self.origin = StartRecord.of(self._files, self.config, asked, scan=True)
-                self.origin.write(self.folder)
+            if self.start_record is None:
+                self.start_record = StartRecord.of(self._files, self.config, asked, scan=True)
+                self.start_record.write(self.folder)
             return self._run(domains, train)
 
     def _run(self, domains: Domains, train: TrainConfig) -> Scan:
@@ -162,8 +162,8 @@ class ScanJob:
         warning = overload_warning(workers) if settings.workers != "auto" else None
         if warning is not None:
             self.report(f"warning: {warning}", None)
-        assert self.origin is not None
-        place = Workplace.of(self.origin, settings, self.folder, self._files)
+        assert self.start_record is not None
+        place = Workplace.of(self.start_record, settings, self.folder, self._files)
         combined = SideBySide(members)
         before = settings.seeds + sum(n for unit, n in members.items() if unit not in waiting)
 
@@ -226,8 +226,8 @@ class ScanJob:
 
     @property
     def _fingerprint(self) -> str:
-        assert self.origin is not None
-        return self.origin.fingerprint
+        assert self.start_record is not None
+        return self.start_record.fingerprint
 
     @cached_property
     def _total(self) -> int:

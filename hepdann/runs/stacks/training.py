@@ -288,11 +288,11 @@ def joined(shards: Iterable[dict[str, Part]]) -> dict[str, Part]:
     """The methods of several trainers; where two have members of one, these stand together."""
     parts: dict[str, Part] = {}
     for name, part in (pair for shard in shards for pair in shard.items()):
-        parts[name] = _together(parts[name], part) if name in parts else part
+        parts[name] = _concatenated(parts[name], part) if name in parts else part
     return parts
 
 
-def _together(one: Part, other: Part) -> Part:
+def _concatenated(one: Part, other: Part) -> Part:
     weights = {
         name: np.concatenate([one.weights[name], values], axis=_member_axis(name))
         for name, values in other.weights.items()

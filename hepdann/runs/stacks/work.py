@@ -51,17 +51,17 @@ class Workplace:
 
     @classmethod
     def of(
-        cls, origin: StartRecord, now: TrainConfig, folder: Path, files: Iterable[Tensors]
+        cls, start_record: StartRecord, now: TrainConfig, folder: Path, files: Iterable[Tensors]
     ) -> Self:
         """Of a run or scan that goes on in this process."""
-        grid = origin.config.scan
-        more = (grid.shifts, grid.alignments) if origin.scan else ()
+        grid = start_record.config.scan
+        more = (grid.shifts, grid.alignments) if start_record.scan else ()
         return cls(
             folder.absolute(),
             tuple(file.path.absolute() for file in files),
             now.device,
             now.tensorboard,
-            origin.scan,
+            start_record.scan,
             Registered.needed(now, *more),
         )
 
@@ -73,10 +73,10 @@ class Workplace:
         """
         self.registered.register()
         torch.set_num_threads(1)
-        origin = StartRecord.read(self.folder, scan=self.scan)
-        tensors, data = origin.open_files(*self.files)
+        start_record = StartRecord.read(self.folder, scan=self.scan)
+        tensors, data = start_record.open_files(*self.files)
         given = {"train.device": self.device, "train.tensorboard": self.tensorboard}
-        return origin, origin.now(given), tensors, data
+        return start_record, start_record.now(given), tensors, data
 
 
 def train_share(
@@ -135,7 +135,7 @@ def can_overlap(train: TrainConfig) -> bool:
 @lru_cache(maxsize=1)
 def _stacks_of(place: Workplace, fold: int | None, shares: int) -> tuple[Stacks, str]:
     """What the shards of a run train on, made anew from its folder and the tensor files."""
-    origin, domains, train = _prepared(place)
+    start_record, domains, train = _prepared(place)
     stored = read_json(RunPaths(place.folder).alignments(fold), PointMaps)
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
     correction = stored["correction"]
@@ -144,14 +144,14 @@ def _stacks_of(place: Workplace, fold: int | None, shares: int) -> tuple[Stacks,
     mapped = folds[fold or 0] if folds else {}
     calibrations = {name: one.calibration for name, one in mapped.items()}
     stacks = Stacks(train, events, maps, shares, correction, fold=fold, calibrations=calibrations)
-    return stacks, origin.fingerprint
+    return stacks, start_record.fingerprint
 
 
 @lru_cache(maxsize=1)
 def _prepared(place: Workplace) -> tuple[StartRecord, Domains, TrainConfig]:
-    origin, config, tensors, data = place.open()
+    start_record, config, tensors, data = place.open()
     domains, train = prepare_training(config.train, tensors, data)
-    return origin, domains, train
+    return start_record, domains, train
 
 
 def write_aligned(
