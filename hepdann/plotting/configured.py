@@ -403,10 +403,7 @@ def _confusion(run: Quantities, figure: ConfusionFigure, stem: str = "") -> Iter
 
 def confusion_of(run: Quantities, domain: Domain, method: str) -> Confusion:
     """Which class a method, or a reconstruction, takes for which, on the test split."""
-    rows = run.test[domain]
-    read = run.scores.decision if method in run.scores.decisions else run.scores.score
-    weight = run.scores.column(domain, "weight")[rows]
-    return stats.confusion(read(domain, method)[rows], run.truth(domain)[rows], weight)
+    return stats.confusion(run.prediction(domain, method), *run.test_truth(domain))
 
 
 def _domains(run: Quantities, wanted: Domain | None) -> dict[Domain, str]:

@@ -42,11 +42,10 @@ def calibration_jobs(run: Quantities) -> Iterator[FigureJob]:
     """Share of signal against score."""
 
     def numbers(domain: Domain, index: int) -> dict[str, Calibration]:
-        rows = run.test[domain]
-        label = (run.truth(domain)[rows] == index).astype(np.intp)
-        weight = run.scores.column(domain, "weight")[rows]
+        true, weight = run.test_truth(domain)
+        label = (true == index).astype(np.intp)
         return {
-            m: stats.calibration(run.scores.score(domain, m)[rows, index], label, weight)
+            m: stats.calibration(run.prediction(domain, m)[:, index], label, weight)
             for m in run.methods(None, domain)
         }
 

@@ -190,6 +190,16 @@ class Quantities(RunNames):
         """(N,) which events of each domain are in the test split; with folds all."""
         return {domain: self.scores.rows(domain, "test") for domain in DOMAINS}
 
+    def prediction(self, domain: Domain, method: str) -> NDArray[np.floating]:
+        """(n, C) scores of a method, or decisions of a reconstruction, on the test split."""
+        read = self.scores.decision if method in self.scores.decisions else self.scores.score
+        return read(domain, method)[self.test[domain]]
+
+    def test_truth(self, domain: Domain) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
+        """True class and weight of the events of the test split."""
+        rows = self.test[domain]
+        return self.truth(domain)[rows], self.scores.column(domain, "weight")[rows]
+
     def rows(
         self, domain: Domain, cut: str | None, split: Literal["all"] | Split
     ) -> NDArray[np.bool_]:

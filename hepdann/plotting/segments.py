@@ -78,30 +78,19 @@ def _methods(run: Quantities, domain: Domain) -> tuple[str, ...]:
     return (*run.scores.decisions, *run.methods(None, domain))
 
 
-def _score(run: Quantities, domain: Domain, method: str) -> Floats:
-    read = run.scores.decision if method in run.scores.decisions else run.scores.score
-    return np.asarray(read(domain, method)[run.test[domain]])
-
-
-def _truth(run: Quantities, domain: Domain) -> tuple[NDArray[np.int32], Floats]:
-    """True class and weight of the test split."""
-    rows = run.test[domain]
-    return run.truth(domain)[rows], run.scores.column(domain, "weight")[rows]
-
-
 def _profiles(
     run: Quantities, domain: Domain, what: Literal["purity", "efficiency"]
 ) -> dict[str, Profile]:
-    truth = _truth(run, domain)
+    truth = run.test_truth(domain)
     return {
-        method: segment_profile(_score(run, domain, method), *truth, what=what)
+        method: segment_profile(run.prediction(domain, method), *truth, what=what)
         for method in _methods(run, domain)
     }
 
 
 def _reconstructed(run: Quantities, method: str) -> DataMC:
-    label, weight = _truth(run, "mc")
-    mc, target = (predicted(_score(run, d, method)).astype(float) for d in ("mc", "target"))
+    label, weight = run.test_truth("mc")
+    mc, target = (predicted(run.prediction(d, method)).astype(float) for d in ("mc", "target"))
     edges = np.arange(len(run.scores.classes) + 1) - 0.5
     other = run.scores.column("target", "weight")[run.test["target"]]
     names = run.class_names
@@ -109,11 +98,11 @@ def _reconstructed(run: Quantities, method: str) -> DataMC:
 
 
 def _residuals(run: Quantities, plane: str) -> dict[str, Profile]:
-    _, weight = _truth(run, "mc")
+    _, weight = run.test_truth("mc")
     planes = run.scores.spectator("mc", plane)[run.test["mc"]]
     profiles = {}
     for method in _methods(run, "mc"):
-        given = predicted(_score(run, "mc", method))
+        given = predicted(run.prediction("mc", method))
         known = given < len(SEGMENT_PLANES)
         residual = plane_residual(given[known], planes[known])
         profiles[method] = residual_profile(residual, weight[known])
@@ -121,7 +110,7 @@ def _residuals(run: Quantities, plane: str) -> dict[str, Profile]:
 
 
 def _accuracies(run: Quantities) -> dict[str, Profile] | None:
-    label, weight = _truth(run, "mc")
+    label, weight = run.test_truth("mc")
     values = run.scores.spectator("mc", "W")[run.test["mc"]].astype(np.float64)
     edges = np.unique(np.nanquantile(values, np.linspace(0.001, 0.999, _BINS + 1)))
     if len(edges) < 2:
@@ -129,7 +118,7 @@ def _accuracies(run: Quantities) -> dict[str, Profile] | None:
     every = np.ones(len(label), bool)
     return {
         method: evaluation.efficiency_profile(
-            values, predicted(_score(run, "mc", method)) == label, every, weight, edges, 0.5
+            values, predicted(run.prediction("mc", method)) == label, every, weight, edges, 0.5
         )
         for method in _methods(run, "mc")
     }
