@@ -144,7 +144,7 @@ def whole_target(run: Path, method: str) -> list[float]:
     difference that the test split cannot.
     """
     scores = open_scores(run)
-    label, weight = scores.truth(), scores.column("target", "weight")
+    label, weight = scores.label("target"), scores.column("target", "weight")
     assert label is not None
     score = scores.score("target", method)
     return [accuracy(score, label, weight).value, auc(score[:, 1], label, weight).value]

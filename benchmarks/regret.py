@@ -160,7 +160,7 @@ def point(
         hepdann.train(tensors, output=run, seeds=NETWORKS, method=wanted)
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     scores = open_scores(run)
-    truth = scores.truth()
+    truth = scores.label("target")
     right = {
         name: (scores.score("target", name).argmax(axis=1) == truth).astype(float)
         for name in scores.methods

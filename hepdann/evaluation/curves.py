@@ -127,7 +127,7 @@ def run_roc(
     Returns:
         The curve; ``None`` where it cannot exist: no truth, or a class without events.
     """
-    label = scores.column("mc", "label") if domain == "mc" else scores.truth()
+    label = scores.label(domain)
     if label is None:
         return None
     test = scores.rows(domain, "test")

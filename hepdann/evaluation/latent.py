@@ -70,7 +70,7 @@ def embed(scores: RunScores, method: str, kind: Kind, *, events: int = 2000) -> 
 
 def _labels(scores: RunScores, domain: Domain, n: int) -> NDArray[np.intp]:
     """Of the first ``n`` test events, which are those whose features are kept."""
-    label = scores.column("mc", "label") if domain == "mc" else scores.truth()
+    label = scores.label(domain)
     if label is None:
         return np.full(n, UNKNOWN, dtype=np.intp)
     return np.asarray(label)[scores.latent_rows(domain, n)].astype(np.intp)

@@ -59,7 +59,7 @@ class TestEvents:
         self._rows = scores.rows(domain, "test")
         self.events = events.take(self._rows)
         self.weight = np.asarray(self.events.weight, dtype=np.float64)
-        label = scores.column("mc", "label") if domain == "mc" else scores.truth()
+        label = scores.label(domain)
         self.label = None if label is None else np.asarray(label)[self._rows]
 
     def score(self, method: str) -> NDArray[np.floating]:

@@ -284,7 +284,7 @@ def _part(
     rows = scores.rows(domain, split)
     if cut is not None:
         rows = rows & cut
-    label = scores.column("mc", "label") if domain == "mc" else scores.truth()
+    label = scores.label(domain)
     weight = scores.column(domain, "weight")
     reference = scores.reference_weight() if domain == "mc" else weight
     return _Part(

@@ -152,7 +152,7 @@ class RunNames:
 
     def truth(self, domain: Domain) -> NDArray[np.int32]:
         """(N,) true class of a domain of :attr:`labelled`."""
-        label = self.scores.column("mc", "label") if domain == "mc" else self.scores.truth()
+        label = self.scores.label(domain)
         assert label is not None
         return label
 

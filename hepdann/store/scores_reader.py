@@ -216,9 +216,9 @@ class RunScores(ScoreFile):
         known = [name for name in self.methods if name in names]
         return (*known, *(name for name in names if name not in known))
 
-    def truth(self) -> NDArray[np.int32] | None:
-        """(M,) true class of the target's events; ``None`` for data. For ``evaluation`` alone."""
-        return self.read(TARGET_LABEL)
+    def label(self, domain: Domain) -> NDArray[np.int32] | None:
+        """(N,) true class, of the target for ``evaluation`` alone; ``None`` of data."""
+        return self.column("mc", "label") if domain == "mc" else self.read(TARGET_LABEL)
 
 
 def open_scores(path: str | Path) -> RunScores:

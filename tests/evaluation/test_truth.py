@@ -90,4 +90,4 @@ def test_stored_truth_is_that_of_the_scored_events(tensors, make_run, tmp_path):
         file["target/event_id"][...] = truth.event_id
         write_truth(file, truth)
     label = oracle_source(truth, tensors.target()).label
-    assert np.array_equal(open_scores(folder).truth(), label)
+    assert np.array_equal(open_scores(folder).label("target"), label)
