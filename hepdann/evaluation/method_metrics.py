@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -32,6 +32,7 @@ from ..tensors import Split, Target
 _NEIGHBOURHOOD = 20_000  # test events that the consistency uses
 _NEIGHBOURS = 8
 _MOST = 20_000  # events of each domain that the criteria use
+MEASURES: dict[str, Callable[..., Figure]] = {"accuracy": accuracy, "auc": auc, "loss": log_loss}
 Table = dict[str, dict[str, float | None]]
 
 
@@ -45,6 +46,30 @@ def named(name: str, figure: Figure | None) -> dict[str, float | None]:
     if figure is None:
         return {name: None, f"{name}_error": None}
     return {name: number(figure.value), f"{name}_error": number(figure.error)}
+
+
+def spread(values: Iterable[float | None]) -> dict[str, float | None]:
+    """Mean and standard deviation over members; ``None`` where no member has a value."""
+    known = np.array([v for v in values if v is not None and math.isfinite(v)], dtype=np.float64)
+    return {
+        "mean": number(float(known.mean())) if len(known) else None,
+        "std": number(float(known.std(ddof=1))) if len(known) > 1 else None,
+    }
+
+
+def neighbours(events: Target) -> NDArray[np.intp] | None:
+    """(n, 8) nearest of the first events, for the consistency; ``None`` with too few events."""
+    x = events.features[:_NEIGHBOURHOOD]
+    return neighbours_of(x, _NEIGHBOURS) if len(x) > _NEIGHBOURS else None
+
+
+def smoothness(
+    score: NDArray[np.floating], near: NDArray[np.intp] | None, weight: NDArray[np.float64]
+) -> Figure | None:
+    """The consistency of a score among the :func:`neighbours` of the first events."""
+    if near is None:
+        return None
+    return weighted_mean(1.0 - disagreement(score[: len(near)], near), weight[: len(near)])
 
 
 class TestEvents:
@@ -90,9 +115,8 @@ class TestEvents:
 
     @cached_property
     def neighbours(self) -> NDArray[np.intp] | None:
-        """(n, 8) nearest of the first events, for the consistency; ``None`` with too few events."""
-        x = self.events.features[:_NEIGHBOURHOOD]
-        return neighbours_of(x, _NEIGHBOURS) if len(x) > _NEIGHBOURS else None
+        """:func:`neighbours` of these events."""
+        return neighbours(self.events)
 
     def majority(self) -> float | None:
         """Accuracy of always giving the most frequent class."""
@@ -112,7 +136,7 @@ def method_figures(
     ``history`` holds the rows of ``history.csv`` of the method's networks; ``residual`` is the AUC
     between the domains after the method's map, if it has one.
     """
-    agreement = _consistency(target, method)
+    agreement = smoothness(target.score(method), target.neighbours, target.weight)
     peeks = [row for row in history if row["method"] == method and row.get("target_accuracy")]
     peeked = max((float(row["target_accuracy"]) for row in peeks), default=math.nan)
     members = _members(mc, target, method)
@@ -142,7 +166,7 @@ def _of_objects(scores: RunScores, method: str) -> dict[str, dict[str, float | N
         weights = np.repeat(weight, part.counts)[chosen].astype(np.float64)
         out[name] = {}
         for key in ("accuracy", "auc"):
-            out[name] |= named(key, _MEASURES[key](score[chosen], label[chosen], weights))
+            out[name] |= named(key, MEASURES[key](score[chosen], label[chosen], weights))
         out[name]["n"] = int(chosen.sum())
     return out
 
@@ -164,15 +188,12 @@ def _chosen(history: Sequence[dict[str, str]]) -> dict[str, Any]:
     }
 
 
-_MEASURES: dict[str, Callable[..., Figure]] = {"accuracy": accuracy, "auc": auc, "loss": log_loss}
-
-
 def _figures(
-    part: TestEvents, score: NDArray[np.floating], measures: Container[str] = _MEASURES
+    part: TestEvents, score: NDArray[np.floating], measures: Container[str] = MEASURES
 ) -> dict[str, float | None]:
     """Figures of class probabilities, ``None`` for those that are not asked for or known."""
     out: dict[str, float | None] = {}
-    for name, measure in _MEASURES.items():
+    for name, measure in MEASURES.items():
         known = part.label is not None and name in measures
         out |= named(name, measure(score, part.label, part.weight) if known else None)
     return out | {"n_eff": number(effective_events(part.weight))}
@@ -185,16 +206,10 @@ def _members(mc: TestEvents, target: TestEvents, method: str) -> dict[str, Any]:
         stack = part.members(method)
         if stack is not None:
             out["n"] = len(stack)
+        known = () if stack is None or part.label is None else stack
         for name in ("accuracy", "auc"):
-            values = np.array([])
-            if stack is not None and part.label is not None:
-                values = np.array(
-                    [_MEASURES[name](s, part.label, part.weight).value for s in stack]
-                )
-            out[f"{domain}_{name}"] = {
-                "mean": number(float(values.mean())) if len(values) else None,
-                "std": number(float(values.std(ddof=1))) if len(values) > 1 else None,
-            }
+            values = (MEASURES[name](s, part.label, part.weight).value for s in known)
+            out[f"{domain}_{name}"] = spread(values)
     return out
 
 
@@ -237,14 +252,6 @@ def _domain(method: str, mc: TestEvents, target: TestEvents) -> dict[str, float 
         with suppress(HepdannError):  # too few events
             separability = separation(*known, coarsen=False)
     return named("auc_features", separability) | named("auc_score", figure)
-
-
-def _consistency(target: TestEvents, method: str) -> Figure | None:
-    rows = target.neighbours
-    if rows is None:
-        return None
-    terms = disagreement(target.score(method)[: len(rows)], rows)
-    return weighted_mean(1.0 - terms, target.weight[: len(rows)])
 
 
 def _validation_loss(scores: RunScores, method: str) -> Figure:

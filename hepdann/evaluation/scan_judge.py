@@ -8,7 +8,7 @@ would quote that lets the target's labels decide.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from ..criteria import agreement
 from ..outputs import jsonable
 from ..stats import cut_at, nuisance_bins
-from ..stats.distances import disagreement, neighbours_of
 from ..stats.figure import Figure, weighted_mean
-from ..stats.ranking import accuracy, auc, auc_influence, log_loss, majority, predicted, roc
+from ..stats.ranking import accuracy, auc, auc_influence, majority, predicted, roc
 from ..tensors import Source, Target
-from .method_metrics import named, number
+from .method_metrics import MEASURES, named, neighbours, number, smoothness, spread
 from .truth import Truth, true_labels
 
 Floats = NDArray[np.floating[Any]]
@@ -32,8 +31,6 @@ MEMBER_FIGURES = (
     "peeked_epoch", "peeked_target_accuracy", "peeked_target_auc", "nuisance_rejection",
     "nuisance_inverse_jsd",
 )  # fmt: skip
-_NEIGHBOURHOOD = 20_000  # test events that the consistency uses
-_NEIGHBOURS = 8
 _ROC_POINTS = 60
 CRITERION = "teacher-agreement"
 _SIGNIFICANT = 2.0  # standard errors; a smaller gap cannot be closed, nor left open
@@ -113,8 +110,7 @@ class ScanJudge:
         rows = np.flatnonzero(target.split == 2)
         test = target.take(rows)
         label = None if truth is None else true_labels(truth, target)[rows]
-        x = test.features[:_NEIGHBOURHOOD]
-        near = neighbours_of(x, _NEIGHBOURS) if len(x) > _NEIGHBOURS else None
+        near = neighbours(test)
         return cls(source.part("test"), test, np.searchsorted(rows, watched), label, near)
 
     def majority(self) -> float | None:
@@ -156,14 +152,10 @@ class ScanJudge:
             ("mc", mc, self.mc.label, np.asarray(self.mc.weight, np.float64)),
             ("target", target, self._label, self._weight),
         ):
-            for name, measure in (("accuracy", accuracy), ("auc", auc), ("loss", log_loss)):
+            for name, measure in MEASURES.items():
                 known = None if label is None else measure(score, label, weight)
                 out |= named(f"{domain}_{name}", known)
-        near = None
-        if self._near is not None:
-            n = len(self._near)
-            near = weighted_mean(1.0 - disagreement(target[:n], self._near), self._weight[:n])
-        out |= named("consistency", near)
+        out |= named("consistency", smoothness(target, self._near, self._weight))
         agreed = None if teacher is None else agreement(target, teacher, self._weight)
         return out | {"agreement": agreed} | self._cut(mc)
 
@@ -234,15 +226,6 @@ def gap_closed(
     if not gap > _SIGNIFICANT * error:
         return None
     return (value - source) / gap
-
-
-def spread(values: Iterable[float | None]) -> dict[str, float | None]:
-    """Mean and standard deviation over members; ``None`` where no member has a value."""
-    known = np.array([v for v in values if v is not None and math.isfinite(v)], dtype=np.float64)
-    return {
-        "mean": number(float(known.mean())) if len(known) else None,
-        "std": number(float(known.std(ddof=1))) if len(known) > 1 else None,
-    }
 
 
 def summarise_scan(
