@@ -18,7 +18,7 @@ from ..inference import Model, save_model
 from ..outputs import write_run_file
 from ..registry import SOURCE_ONLY
 from ..store.content import Metrics
-from ..store.paths import RunPaths, locked, refuse_existing, removed_if_refused, with_resume_hint
+from ..store.paths import RunPaths, refuse_existing, training_in
 from ..store.reading import write_json
 from ..store.training_record import StartRecord, TrainingRecord
 from ..tensors import Tensors
@@ -88,11 +88,7 @@ class Job:
             require_tensorboard()
         self._clock.on(train.device)
         self.folder = self.make_folder()
-        with (
-            locked(self.folder),
-            with_resume_hint(self._resume_hint),
-            removed_if_refused(self.folder),
-        ):
+        with training_in(self.folder, self._resume_hint):
             if self.start_record is None:
                 refuse_existing(self.folder)  # another process may have begun and ended meanwhile
             self._describe(domains, asked)

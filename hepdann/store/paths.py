@@ -274,28 +274,23 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def with_resume_hint(resume_hint: str) -> Iterator[None]:
-    """Add to an interrupt how the training is resumed."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        error.add_note(resume_hint)
-        raise
+def training_in(folder: Path, resume_hint: str) -> Iterator[None]:
+    """Lock the folder of a training; an interrupt of it says how it is resumed.
 
-
-@contextmanager
-def removed_if_refused(folder: Path) -> Iterator[None]:
-    """Remove the folder of a new run again that is refused before anything is trained.
-
-    What was there before, and whatever else a user put there, stays; so does what can be resumed.
+    The folder of a new run that is refused before anything is trained is removed again. What was
+    there before, and whatever else a user put there, stays; so does what can be resumed.
     """
-    before = RunPaths(folder).start_record.exists()
-    try:
-        yield
-    except Interrupted:
-        raise
-    except HepdannError:
-        trained = any(RunPaths(folder).checkpoints.rglob("*.safetensors"))
-        if not before and not trained and set(folder.iterdir()) <= RunPaths(folder).before_training:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with locked(folder):
+        paths, before = RunPaths(folder), RunPaths(folder).start_record.exists()
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            error.add_note(resume_hint)
+            raise
+        except Interrupted:
+            raise
+        except HepdannError:
+            trained = any(paths.checkpoints.rglob("*.safetensors"))
+            if not before and not trained and set(folder.iterdir()) <= paths.before_training:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from hepdann.errors import Interrupted, RunError
-from hepdann.store.paths import is_training, locked, new_folder, numbered_folder, removed_if_refused
+from hepdann.store.paths import is_training, locked, new_folder, numbered_folder, training_in
 
 
 def test_runs_that_start_together_get_different_numbers(tmp_path):
@@ -67,7 +67,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 def test_a_run_that_is_refused_at_the_start_leaves_no_folder(tmp_path):
     def refuse(folder, error=RunError):
-        with suppress(error), locked(folder), removed_if_refused(folder):
+        with suppress(error), training_in(folder, "go on with: hepdann train --resume"):
             (folder / "origin.json").touch()
             (folder / "diagnosis.json").touch()
             raise error("no")

@@ -17,7 +17,7 @@ from ...evaluation.scan_judge import MEMBER_FIGURES, summarise_scan
 from ...outputs import write_run_file
 from ...parallel import Executor, Link, Task, overload_warning, processes_for
 from ...registry import PARAMETRISED
-from ...store.paths import ScanPaths, locked, removed_if_refused, with_resume_hint
+from ...store.paths import ScanPaths, training_in
 from ...store.reading import FORMAT_VERSION, Scan, csv_bytes
 from ...store.training_record import StartRecord
 from ...tensors import Tensors
@@ -91,11 +91,7 @@ class ScanJob:
         if asked.tensorboard:
             require_tensorboard()
         self.folder = self.make_folder()
-        with (
-            locked(self.folder),
-            with_resume_hint(self._resume_hint()),
-            removed_if_refused(self.folder),
-        ):
+        with training_in(self.folder, self._resume_hint()):
             ScanPaths(self.folder).work.mkdir(parents=True, exist_ok=True)
             if self.start_record is None:
                 self.start_record = StartRecord.of(self._files, self.config, asked, scan=True)
