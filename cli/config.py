@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from .options import PATH
 
-if TYPE_CHECKING:
-    pass
-
 _SCHEMAS = (  # without importing what knows them
     "config", "metrics", "history", "recommendation", "diagnosis", "calibrations",
-    "health",
-    "working_points", "origin", "conversion", "model", "scan", "rocs",
+    "health", "working_points", "origin", "conversion", "model", "scan", "rocs",
 )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from hepdann.errors import RunError
 from hepdann.inputs import check
@@ -20,11 +19,11 @@ def test_the_command_knows_every_file():
 
 
 @pytest.mark.parametrize("name", STORED)
-def test_the_command_prints_the_schema_of_a_file(name):
-    result = CliRunner().invoke(config.command, ["schema", "--of", name])
-    assert result.exit_code == 0, result.output
-    assert json.loads(result.output) == file_schema(name)
-    assert json.loads(result.output)["properties"]
+def test_the_command_prints_the_schema_of_a_file(typed, name):
+    done = typed("config", "schema", "--of", name)
+    assert done.code == 0, done.stderr
+    assert json.loads(done.stdout) == file_schema(name)
+    assert json.loads(done.stdout)["properties"]
 
 
 def test_a_scan_whose_table_names_what_was_not_chosen_is_damaged():
