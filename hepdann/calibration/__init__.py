@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from .families import (
-    Detector,
-    Family,
-    ShiftFamily,
-    family,
-    same_families,
-    shift_families,
-)
+from .families import Detector, Family, ShiftFamily, family, same_families, shift_families
 from .fit import FamilyFit, fit_family
 from .images import image_families
 from .objects import ObjectSource, ObjectTarget, object_families
@@ -17,22 +10,7 @@ from .result import Calibration, CalibrationReport, Candidate, Profile, with_par
 from .search import calibrate
 
 __all__ = [
-    "Calibration",
-    "CalibrationReport",
-    "Candidate",
-    "Detector",
-    "Family",
-    "FamilyFit",
-    "ObjectSource",
-    "ObjectTarget",
-    "Profile",
-    "ShiftFamily",
-    "calibrate",
-    "family",
-    "fit_family",
-    "image_families",
-    "object_families",
-    "same_families",
-    "shift_families",
-    "with_parameter",
-]
+    "Calibration", "CalibrationReport", "Candidate", "Detector", "Family", "FamilyFit",
+    "ObjectSource", "ObjectTarget", "Profile", "ShiftFamily", "calibrate", "family", "fit_family",
+    "image_families", "object_families", "same_families", "shift_families", "with_parameter",
+]  # fmt: skip

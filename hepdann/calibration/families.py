@@ -6,9 +6,9 @@ import itertools
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,7 @@ class Family(ABC):
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """What :func:`from_dict` makes the family of."""
+        """What a stored calibration makes the family of, as JSON has it."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -238,6 +238,54 @@ class Chain(Family):
         return {"kind": "chain", "parts": [part.to_dict() for part in self.parts]}
 
 
+@dataclass(frozen=True, eq=False)
+class FittedMap(Family):
+    """A map that was fitted in its own way, whose parameters are where they are.
+
+    Its other fields are arrays.
+
+    Attributes:
+        spikes: feature, value in MC and value in data of what many events share: a default for
+            what does not exist, a hard edge. It stays one value.
+    """
+
+    letter: ClassVar[str]  # begins the names of the parameters
+    spikes: tuple[tuple[int, float, float], ...] = field(default=(), repr=False, kw_only=True)
+
+    def flat(self) -> Floats:
+        """All parameters, one after the other."""
+        raise NotImplementedError
+
+    @property
+    def table(self) -> tuple[Parameter, ...]:
+        """As many as there are coefficients."""
+        return tuple(Parameter(f"{self.letter}{i}") for i in range(len(self.flat())))
+
+    def starts(self) -> Floats:
+        """Where it is."""
+        return self.flat()[None]
+
+    def kept(self, x: Floats, moved: Floats, varies: NDArray[np.bool_]) -> Floats:
+        """Mapped (N, F) features, but for spikes, missing values and features that never vary."""
+        for j, before, after in self.spikes:
+            moved[x[:, j] == before, j] = after
+        return np.where(np.isfinite(x) & varies, moved, x)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        names = [one.name for one in fields(self) if one.name != "spikes"]
+        stored: dict[str, Any] = {name: getattr(self, name).tolist() for name in names}
+        return {"kind": self.name} | stored | {"spikes": [list(spike) for spike in self.spikes]}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The map that :meth:`to_dict` described."""
+        names = [one.name for one in fields(cls) if one.name != "spikes"]
+        arrays = {name: np.asarray(stored[name], np.float64) for name in names}
+        spikes = tuple((int(j), float(a), float(b)) for j, a, b in stored["spikes"])
+        return cls(**arrays, spikes=spikes)
+
+
 def shift_families() -> tuple[str, ...]:
     """The registered shifts of features, without the identity."""
     return tuple(
@@ -255,27 +303,6 @@ def same_families(name: str) -> tuple[str, ...]:
     parts = set(name.split("+"))
     waves = {"sine", "sine-third"}
     return tuple(sorted(parts | waves if parts & waves else parts))
-
-
-def from_dict(stored: Mapping[str, Any]) -> Family:
-    """The family that its ``to_dict`` described.
-
-    Raises:
-        ConfigError: a shift of that name is not registered here.
-    """
-    kind = stored["kind"]
-    if kind == "chain":
-        return Chain(tuple(map(from_dict, stored["parts"])))
-    if kind.startswith("objects"):
-        from . import objects
-
-        return objects.from_dict(stored)
-    if kind == "shift":
-        return ShiftFamily(shifts.FittedShift.from_dict(stored))
-    sigma = np.asarray(stored["sigma"], np.float64)
-    columns = tuple(int(column) for column in stored["columns"])
-    known = stored["known"] and (float(stored["known"][0]), float(stored["known"][1]))
-    return Detector(kind, columns, tuple(stored["names"]), sigma, bool(stored["common"]), known)
 
 
 def family(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> Family:

@@ -240,12 +240,7 @@ def spread(response: Floats, weight: Floats) -> Floats:
 
 
 def fit_family(
-    family: Family,
-    mc: Source,
-    target: Target,
-    *,
-    held: bool = False,
-    seed: int = 0,
+    family: Family, mc: Source, target: Target, *, held: bool = False, seed: int = 0
 ) -> FamilyFit:
     """Fit the parameters of a family, and the class fractions of the data with them.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 import numpy as np
@@ -21,9 +21,9 @@ from ..compiled import function
 from ..stats.threads import one_thread, side_by_side
 from ..tensors import Source, Target
 from .fit import finite, leading_variation
-from .free import FreeMap
-from .free_problem import FreeProblem
+from .free import FreeMap, FreeObjects, FreeProblem
 from .marginals import Marginals
+from .objects import ObjectSource, ObjectTarget
 
 Floats = NDArray[np.float64]
 
@@ -112,6 +112,37 @@ def fit_free(
     mapped = sharp.apply(x, sharp.flat(), 0)
     spikes = shared_values(mapped, mc, target)
     return replace(fitted, spikes=spikes), whole.at(point).distance, variation
+
+
+def fit_free_objects(
+    mc: ObjectSource, target: ObjectTarget, *, seed: int, **options: int
+) -> tuple[FreeObjects, Callable[[], Floats]]:
+    """Fit free maps to the features of the event and of the objects, table by table.
+
+    Args:
+        mc: labelled events, at the class fractions of the data as far as they are known.
+        target: the data.
+        seed: of the search.
+        **options: of :func:`.fit_free`.
+
+    Returns:
+        The map, and what computes the change of all parameters, one standard error of it, as of
+        :func:`.fit_free`.
+    """
+    maps: list[FreeMap | None] = []
+    variations: list[Callable[[], Floats]] = []
+    plain = Source(**{f.name: getattr(mc, f.name) for f in fields(Source)})
+    data = Target(**{f.name: getattr(target, f.name) for f in fields(Target)})
+    pairs = zip(mc.objects.as_events(plain), target.objects.as_events(data), strict=True)
+    for source, of_data in pairs:
+        if not (source.features.size and of_data.features.size):
+            maps.append(None)
+            continue
+        fitted, _, one = fit_free(source, of_data, seed=seed, **options)
+        maps.append(fitted)
+        variations.append(one)
+    made = FreeObjects(maps=tuple(maps))
+    return made, lambda: np.concatenate([np.zeros(0), *(one() for one in variations)])
 
 
 def _value(end: End) -> float:

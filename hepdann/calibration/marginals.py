@@ -22,6 +22,7 @@ _OUTSIDE = 0.002  # share of the data beyond the outer knots, on either side
 _GAP = 0.02  # least distance of knots, in units of the standard deviation
 _TAIL = 0.01  # added to F(1 - F): the far tails do not dominate
 _LEAST = 50  # events of data
+_KNOTS = 64  # of each cumulative distribution
 
 
 class Marginals:
@@ -31,7 +32,6 @@ class Marginals:
         features: (N, F) of the data, without missing values.
         weight: (N,) of the data, of either sign.
         directions: random directions beside the features themselves.
-        knots: of each cumulative distribution.
         seed: of the directions.
         pairs: half of the random directions are sums and differences of two features, which see
             most of what these two do together.
@@ -53,7 +53,6 @@ class Marginals:
         weight: Floats,
         *,
         directions: int = 24,
-        knots: int = 64,
         seed: int = 0,
         pairs: bool = False,
     ) -> None:
@@ -78,7 +77,7 @@ class Marginals:
         along = self.directions.T @ features.T
         spread = along.std(axis=1)
         self._step = np.where(spread > 0, 0.5 * _GAP * spread, 1.0)
-        places = [_knots(x / step, knots) for x, step in zip(along, self._step, strict=True)]
+        places = [_knots(x / step) for x, step in zip(along, self._step, strict=True)]
         self._count = max(map(len, places))
         self._tables(places)
         self.features, self.weight = features, weight
@@ -248,9 +247,9 @@ def _cumulative(sums: Floats) -> Floats:
     return np.asarray(np.divide(total, whole, np.zeros_like(total), where=whole > 0))
 
 
-def _knots(x: Floats, count: int) -> NDArray[np.intp]:
+def _knots(x: Floats) -> NDArray[np.intp]:
     """Quantiles of x, which is in units of half the least distance, rounded and apart by that."""
-    at = np.linspace(_OUTSIDE, 1 - _OUTSIDE, count) * (len(x) - 1)
+    at = np.linspace(_OUTSIDE, 1 - _OUTSIDE, _KNOTS) * (len(x) - 1)
     quantiles = np.rint(np.interp(at, np.arange(len(x)), np.sort(x)))
     kept = [int(quantiles[0]) - 2]
     for value in quantiles.astype(np.intp):

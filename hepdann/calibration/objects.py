@@ -6,7 +6,7 @@ They are fitted to the distributions of what sums an event up, and act on the ob
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate, pairwise
@@ -19,14 +19,13 @@ from .. import shifts
 from ..errors import ConfigError
 from ..tensors import Collection, Objects, Source, Target, object_figures
 from .families import Chain, Detector, Family, Parameter, parsed
-from .families import from_dict as plain_from_dict
 from .noise import EventSeed, Seed, seed_of_table
 
 Floats = NDArray[np.float64]
 
 _SHARES = 0.0, 0.08, 0.3  # 1/t from which a fit begins, of what loses objects
 _SCALES = -0.4, 0.0, 0.5  # and of what scales them
-_KIND = "objects-"
+OF_OBJECTS = "objects-"  # begins the kinds of families of objects
 
 
 def figures(inputs: Objects | Floats) -> Floats:
@@ -111,7 +110,7 @@ class ObjectShift(Family):
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON has it."""
         named = [[one.name, list(one.features), one.most] for one in self.collections]
-        return {"kind": f"{_KIND}shift", "collections": named, **self.fitted.to_dict()}
+        return {"kind": f"{OF_OBJECTS}shift", "collections": named, **self.fitted.to_dict()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +133,7 @@ class ObjectDetector(Detector):
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON has it."""
-        return super().to_dict() | {"kind": f"{_KIND}{self.kind}"}
+        return super().to_dict() | {"kind": f"{OF_OBJECTS}{self.kind}"}
 
 
 def object_families(objects: Objects) -> tuple[str, ...]:
@@ -182,16 +181,3 @@ def object_family(text: str, objects: Objects, names: Sequence[str]) -> Family:
     parts = made.parts if isinstance(made, Chain) else (made,)
     parts = tuple(ObjectDetector(**vars(p)) if isinstance(p, Detector) else p for p in parts)
     return Chain(parts) if len(parts) > 1 else parts[0]
-
-
-def from_dict(stored: Mapping[str, Any]) -> Family:
-    """The family that its ``to_dict`` described.
-
-    Raises:
-        ConfigError: a shift of that name is not registered here.
-    """
-    kind = stored["kind"].removeprefix(_KIND)
-    if kind != "shift":
-        return ObjectDetector(**vars(plain_from_dict({**stored, "kind": kind})))
-    collections = (Collection(str(n), tuple(f), int(m)) for n, f, m in stored["collections"])
-    return ObjectShift(shifts.FittedShift.from_dict(stored), tuple(collections))

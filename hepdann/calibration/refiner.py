@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..alignment.affine import AdversaryOptions
 from ..tensors import Source, Target
-from .fitted_map import FittedMap
+from .families import FittedMap
 from .free_fit import shared_values
 from .noise import Seed, noise
 

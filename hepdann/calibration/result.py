@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..shifts import FittedShift
 from ..stats.figure import Figure
-from ..tensors import Objects, Source, Target
-from .families import Family, from_dict
+from ..tensors import Collection, Objects, Source, Target
+from .families import Chain, Detector, Family, FittedMap, ShiftFamily
 from .fit import FamilyFit
-from .fitted_map import FittedMap
-from .free import FreeMap
-from .free_objects import FreeObjects
+from .free import FreeMap, FreeObjects
 from .mixture import Mixture, mixture_of
 from .noise import EventSeed, Seed, identities
-from .objects import ObjectSource
+from .objects import OF_OBJECTS, ObjectDetector, ObjectShift, ObjectSource
 from .refiner import RefinerMap
 
 Floats = NDArray[np.float64]
@@ -56,10 +55,7 @@ class Calibration:
         return "none" if self.fit is None else self.fit.family.name
 
     def apply(
-        self,
-        features: _Inputs,
-        seed: int | None = None,
-        event_id: NDArray[np.uint64] | None = None,
+        self, features: _Inputs, seed: int | None = None, event_id: NDArray[np.uint64] | None = None
     ) -> _Inputs:
         """Map (N, F) features of MC, or the objects of N events; missing values stay.
 
@@ -174,14 +170,8 @@ class Calibration:
         )
         fit = None
         if stored["family"] is not None:
-            kind = stored["family"]["kind"]
-            readers: dict[str, Callable[[Mapping[str, Any]], Family]] = {
-                "free": FreeMap.from_dict,
-                "refiner": RefinerMap.from_dict,
-                "objects-free": FreeObjects.from_dict,
-            }
             fit = FamilyFit(
-                readers.get(kind, from_dict)(stored["family"]),
+                stored_family(stored["family"]),
                 np.asarray(stored["theta"], np.float64),
                 fractions,
                 np.asarray(stored["covariance"], np.float64),
@@ -190,6 +180,39 @@ class Calibration:
                 np.asarray(stored["variation"], np.float64),
             )
         return cls(fit, tuple(stored["classes"]), fractions, error, mc, int(stored["seed"]))
+
+
+def stored_family(stored: Mapping[str, Any]) -> Family:
+    """The family that its ``to_dict`` described.
+
+    Raises:
+        ConfigError: a shift of that name is not registered here.
+    """
+    kind = stored["kind"]
+    fitted: dict[str, type[FittedMap]] = {
+        "free": FreeMap,
+        "refiner": RefinerMap,
+        "objects-free": FreeObjects,
+    }
+    if kind in fitted:
+        return fitted[kind].from_dict(stored)
+    if kind == "chain":
+        return Chain(tuple(map(stored_family, stored["parts"])))
+    plain = kind.removeprefix(OF_OBJECTS)
+    if plain == "shift":
+        shift = FittedShift.from_dict(stored)
+        if plain == kind:
+            return ShiftFamily(shift)
+        named = (Collection(str(n), tuple(f), int(m)) for n, f, m in stored["collections"])
+        return ObjectShift(shift, tuple(named))
+    return (Detector if plain == kind else ObjectDetector)(
+        plain,
+        tuple(int(column) for column in stored["columns"]),
+        tuple(stored["names"]),
+        np.asarray(stored["sigma"], np.float64),
+        bool(stored["common"]),
+        stored["known"] and (float(stored["known"][0]), float(stored["known"][1])),
+    )
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,9 @@ from ..stats.figure import Figure
 from ..stats.threads import one_thread, side_by_side
 from ..stats.two_sample import SIGNIFICANT, separation
 from ..tensors import Source, Target
-from .families import Chain, Family, family, shift_families
+from .families import Chain, Family, FittedMap, family, shift_families
 from .fit import FamilyFit, explored, finite, fit_from, problems_of
-from .fitted_map import FittedMap
-from .free_fit import fit_free
-from .free_objects import fit_free_objects
+from .free_fit import fit_free, fit_free_objects
 from .mixture import Mixture, mixture_of
 from .objects import ObjectSource, ObjectTarget, figures, inputs_of, object_families, object_family
 from .refiner import fit_refiner

@@ -5,7 +5,7 @@ import pytest
 
 from hepdann import shifts
 from hepdann.calibration import family, fit_family, marginals
-from hepdann.calibration.families import from_dict
+from hepdann.calibration.result import stored_family
 from hepdann.errors import ConfigError, HepdannError
 
 NAMES = ("pt", "mass")
@@ -83,7 +83,7 @@ def test_a_prior_is_combined_with_what_is_measured(toys):
     assert informed.error[0] == pytest.approx(error / 2**0.5, rel=0.01)
     chain = family("scale(pt, prior=1.1+-0.02)+smear(mass)", mc.features, NAMES)
     np.testing.assert_allclose(chain.prior, [[0.1, 0.0], [0.02, np.inf]])
-    again = from_dict(chain.to_dict())
+    again = stored_family(chain.to_dict())
     np.testing.assert_allclose(again.prior, chain.prior)
     with pytest.raises(ConfigError, match="is no prior"):
         family("scale(pt, prior=1.1)", mc.features, NAMES)

@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from hepdann.calibration import free_fit, marginals
-from hepdann.calibration.free import FreeMap
+from hepdann.calibration.free import FreeMap, FreeProblem
 from hepdann.calibration.free_fit import _maps_of, fit_free
-from hepdann.calibration.free_problem import FreeProblem
 
 
 def test_derivatives_are_those_of_finite_differences(toys):

@@ -9,7 +9,8 @@ import pytest
 
 from hepdann import samples
 from hepdann.calibration import Calibration, ObjectSource, ObjectTarget, calibrate, fit_family
-from hepdann.calibration.free_objects import FreeObjects, fit_free_objects
+from hepdann.calibration.free import FreeObjects
+from hepdann.calibration.free_fit import fit_free_objects
 from hepdann.calibration.objects import figures, object_families, object_family
 from hepdann.errors import ConfigError
 from hepdann.tensors import Collection, Jagged, Objects, Source, Target
