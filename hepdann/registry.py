@@ -251,8 +251,8 @@ ALIGNMENTS: Registry[Any] = Registry(
         "moments": "alignment.linear:Moments",
         "quantile": "alignment.quantile:QuantileMap",
         "gaussian-ot": "alignment.linear:GaussianTransport",
-        "sliced": "alignment.sliced:SlicedTransport",
-        "affine": "alignment.affine:AffineMap",
+        "sliced": "alignment.quantile:SlicedTransport",
+        "affine": "alignment.adversary:AffineMap",
     },
 )
 METHODS: Registry[Any] = Registry(

@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING
 
 from ..lazy import getter
 from .base import Alignment, Mapper
-from .objects import ObjectMap
-from .registry import Chain, Kind, from_dict, get, names, register
+from .registry import Chain, Kind, ObjectMap, from_dict, get, names, register
 
 if TYPE_CHECKING:
-    from .affine import AffineMap
+    from .adversary import AffineMap
     from .fraction import FractionEstimate, estimate_fractions, reweighted, source_fractions
     from .linear import GaussianTransport, LinearMap, Moments
-    from .quantile import QuantileMap
-    from .sliced import SlicedTransport
+    from .quantile import QuantileMap, SlicedTransport
 
 __all__ = [
     "AffineMap", "Alignment", "Chain", "FractionEstimate", "GaussianTransport", "Kind", "LinearMap",

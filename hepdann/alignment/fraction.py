@@ -122,11 +122,7 @@ def reweighted(source: Source, fractions: NDArray[np.floating]) -> Source:
 
 
 def estimate_fractions(
-    source: Source,
-    target: Target,
-    *,
-    seed: int = 0,
-    max_events: int = 20_000,
+    source: Source, target: Target, *, seed: int = 0, max_events: int = 20_000
 ) -> FractionEstimate:
     """Estimate the target's class fractions while a quantile map undoes the shift of its features.
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..tensors.source_and_target import Target
-from .base import ArrayMap
-from .standard import Standard, both_sides, covariance
+from .base import ArrayMap, Standard, both_sides, covariance
 
 Floats = NDArray[np.float64]
 

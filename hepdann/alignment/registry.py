@@ -1,4 +1,4 @@
-"""Alignments by name, single or one after the other."""
+"""Alignments by name: single ones, one after the other, and those of objects."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError
 from ..registry import ALIGNMENTS
+from ..tensors import Objects
 from ..tensors.source_and_target import Target
 from .base import Alignment, Mapper
-from .objects import ObjectMap
 
 _Mapper = TypeVar("_Mapper", bound=Mapper)
 
@@ -43,6 +43,33 @@ class Chain:
     def to_dict(self) -> dict[str, Any]:
         """Everything :func:`hepdann.alignment.from_dict` needs, JSON-serialisable."""
         return {"map": self.name, "maps": [one.to_dict() for one in self.maps]}
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectMap:
+    """A map of the features of the event, and of those of each collection's objects.
+
+    It moves objects and neither adds nor loses one.
+
+    Attributes:
+        maps: of each table, as :attr:`.Objects.tables` has them.
+    """
+
+    maps: tuple[Alignment, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of each map."""
+        return self.maps[0].name
+
+    def apply(self, x: Any) -> Objects:
+        """Map the objects of target events; a missing value stays."""
+        mapped: Objects = x.mapped(lambda number, table: self.maps[number].apply(table))
+        return mapped
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything :func:`hepdann.alignment.from_dict` needs, JSON-serialisable."""
+        return {"map": self.name, "tables": [one.to_dict() for one in self.maps]}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alignment.affine import AdversaryOptions
+from ..alignment.adversary import AdversaryOptions, fit_stack
 from ..tensors import Source, Target
 from .families import FittedMap
 from .free_fit import shared_values
@@ -76,8 +76,6 @@ def fit_refiner(
         seed: of the game.
         options: of the game.
     """
-    from ..alignment.adversary import fit_stack
-
     x, y = (np.asarray(events.features, dtype=np.float64) for events in (mc, target))
     centre, sigma = x.mean(axis=0), x.std(axis=0)
     varies = np.flatnonzero(sigma > 0)

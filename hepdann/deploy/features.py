@@ -398,7 +398,7 @@ def _interpolated(
 
 
 def _sliced(graph: Graph, sliced: SlicedTransport, features: Features) -> Value:
-    source, target = sliced.there, sliced.here
+    source, target = sliced.of_source, sliced.of_target
     known = ~(np.isnan(target.width) | np.isnan(source.width))
     active = (target.width > 0) & (source.width > 0)
     shift = np.where(known, source.mean - target.mean, 0.0)

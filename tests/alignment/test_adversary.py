@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from hepdann.alignment import adversary
-from hepdann.alignment.affine import AdversaryOptions
+from hepdann.alignment.adversary import AdversaryOptions
 
 
 def critic_loss(parameters, mapped, source, weights, options):

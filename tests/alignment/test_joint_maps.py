@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepdann import alignment
-from hepdann.alignment.adversary import AdversaryOptions
-from hepdann.alignment.affine import AffineMap
+from hepdann.alignment.adversary import AdversaryOptions, AffineMap
 from hepdann.alignment.linear import GaussianTransport
-from hepdann.alignment.sliced import SlicedTransport
+from hepdann.alignment.quantile import SlicedTransport
 from hepdann.errors import ConfigError, SchemaError
 from hepdann.registry import ALIGNMENTS
 from hepdann.tensors.source_and_target import Source, Target
