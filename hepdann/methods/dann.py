@@ -9,45 +9,67 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
 
 from ..networks import AdversarialNetwork
 from ..registry import PARAMETRISED
-from .base import (
-    AdversaryWeight,
-    Batch,
-    Losses,
-    Method,
-    Objective,
-    Phase,
-    domain_loss,
-    label_loss,
-)
+from .base import AdversaryWeight, Batch, Losses, Method, Objective, Phase, domain_loss, label_loss
+
+_Emphasis = Callable[[AdversarialNetwork, Tensor, Batch], Tensor]
 
 
 def _objective(
     network: AdversarialNetwork,
     batch: Batch,
     adversary: AdversaryWeight,
-    emphasis: Callable[[AdversarialNetwork, Tensor, Batch], Tensor] | None = None,
+    *,
+    losses: Losses,
+    emphasis: _Emphasis | None = None,
 ) -> Objective:
-    """``L_y + w_d · ½ (L_d^source + L_d^target)``, the domain gradient reversed at the features."""
-    features = network.features(batch.x, weight=batch.weight_sizes)
-    label = label_loss(network, features[..., : batch.labelled], batch)
-    weight = None if emphasis is None else emphasis(network, features.detach(), batch)
-    domain, recognised = domain_loss(network, features, batch, adversary.lambda_, weight)
-    figures = {
-        "label_loss": label.detach(),
-        "domain_loss": domain.detach(),
-        "domain_accuracy": recognised,
-    }
-    return Objective(label + adversary.domain_weight * domain, figures)
+    """``L_y + w_d · ½ (L_d^source + L_d^target)``, or that part of it that the losses name.
+
+    λ·λ_p is the factor on the domain gradient that is reversed at the features. With
+    ``lambda_on_loss`` this is reversed in full, and λ·λ_p multiplies the loss: the domain head
+    learns with it too, and not at all for λ = 0. Behind an optimiser of its own, clipped and scaled
+    by Adam, λ then does almost nothing; it is kept as the study has it.
+    """
+    if losses.target_seen:
+        features = network.features(batch.x, weight=batch.weight_sizes)
+        labelled = features[..., : batch.labelled]
+    else:
+        x = batch.x[..., : batch.labelled]
+        features = labelled = network.features(x, batch.domains - 1, batch.weight_sizes)
+    terms, figures = [], dict[str, Tensor]()
+    if losses.label:
+        label = label_loss(network, labelled, batch)
+        terms.append(label)
+        figures["label_loss"] = label.detach()
+    if losses.domain:
+        weight = None if emphasis is None else emphasis(network, features.detach(), batch)
+        if losses.target_detached:
+            target = features[..., batch.labelled :].detach()
+            features = torch.cat([labelled, target], dim=-1)
+        factor: float | Tensor = adversary.domain_weight
+        lambda_ = adversary.lambda_
+        if losses.lambda_on_loss:
+            factor, lambda_ = lambda_ * factor, torch.ones_like(lambda_)
+        domain, recognised = domain_loss(network, features, batch, lambda_, weight)
+        terms.append(factor * domain)
+        figures |= {"domain_loss": domain.detach(), "domain_accuracy": recognised}
+    return Objective(reduce(torch.add, terms), figures)
+
+
+def _phase(*parts: str, **losses: bool) -> Phase:
+    """An update of some parts by these losses, which compiled engines compute too."""
+    known = Losses(**losses)
+    return Phase(parts, partial(_objective, losses=known), losses=known)
 
 
 _WHOLE = ("extractor", "label_head", "domain_head")
-DANN_PHASES = (Phase(_WHOLE, _objective, losses=Losses()),)
+DANN_PHASES = (_phase(*_WHOLE),)
 
 DANN = Method(
     name="dann",
@@ -64,21 +86,7 @@ SOURCE_ONLY = Method(
     target_domain=0,
 )
 
-
-def _labels_alone(
-    network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
-) -> Objective:
-    """``L_y``: the target is not looked at."""
-    del adversary
-    features = network.features(
-        batch.x[..., : batch.labelled], batch.domains - 1, batch.weight_sizes
-    )
-    label = label_loss(network, features, batch)
-    return Objective(label, {"label_loss": label.detach()})
-
-
-_LABELS = Losses(domain=False, target_seen=False)
-_LABEL_PHASES = (Phase(("extractor", "label_head"), _labels_alone, losses=_LABELS),)
+_LABEL_PHASES = (_phase("extractor", "label_head", domain=False, target_seen=False),)
 
 
 def unwatched(method: Method) -> Method:
@@ -88,13 +96,6 @@ def unwatched(method: Method) -> Method:
     domain head comes back to them.
     """
     return replace(method, phases=_LABEL_PHASES) if method is SOURCE_ONLY else method
-
-
-def _cdan_objective(
-    network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
-) -> Objective:
-    """As ``dann``, with certain events weighing more in the domain loss."""
-    return _objective(network, batch, adversary, _certainty)
 
 
 def _certainty(network: AdversarialNetwork, features: Tensor, batch: Batch) -> Tensor:
@@ -115,7 +116,7 @@ CDAN = Method(
 CDAN_ENTROPY = Method(
     name="cdan-entropy",
     summary="cdan whose domain loss weighs certain events more (CDAN+E, Long et al. 2018)",
-    phases=(Phase(_WHOLE, _cdan_objective),),
+    phases=(Phase(_WHOLE, partial(_objective, losses=Losses(), emphasis=_certainty)),),
     adversarial=True,
     conditioned=True,
 )
@@ -143,73 +144,22 @@ SELF_TRAINING = Method(
     taught=True,
 )
 
-
-def _label_objective(
-    network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
-) -> Objective:
-    del adversary
-    label = label_loss(
-        network, network.features(batch.x, weight=batch.weight_sizes)[..., : batch.labelled], batch
-    )
-    return Objective(label, {"label_loss": label.detach()})
-
-
-def _domain_objective(
-    network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
-) -> Objective:
-    """``λ·λ_p·w_d·L_d``, its gradient at the features reversed in full.
-
-    With an optimiser of its own, clipped and scaled by Adam, λ does almost nothing here; it is
-    kept as the study has it. In ``dann`` λ means something.
-    """
-    features = network.features(batch.x, weight=batch.weight_sizes)
-    domain, recognised = domain_loss(network, features, batch, torch.ones_like(adversary.lambda_))
-    figures = {"domain_loss": domain.detach(), "domain_accuracy": recognised}
-    return Objective(adversary.lambda_ * adversary.domain_weight * domain, figures)
-
-
 DANN_ALTERNATING = Method(
     name="dann-alternating",
     summary="the study's own algorithm: two optimisers in turn, on L_y and on lambda L_d",
     phases=(
-        Phase(("extractor", "label_head"), _label_objective, losses=Losses(domain=False)),
-        Phase(
-            ("extractor", "domain_head"),
-            _domain_objective,
-            losses=Losses(label=False, lambda_on_loss=True),
-        ),
+        _phase("extractor", "label_head", domain=False),
+        _phase("extractor", "domain_head", label=False, lambda_on_loss=True),
     ),
     adversarial=True,
     normalisation="none",
 )
 
 
-def _joint_objective(
-    network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
-) -> Objective:
-    """``L_y + λ·λ_p·w_d·L_d``; only the labelled events' features feel the reversed gradient.
-
-    λ is on the loss: the domain head learns with it too, and not at all for λ = 0. In ``dann`` it
-    is on the reversed gradient alone.
-    """
-    features = network.features(batch.x, weight=batch.weight_sizes)
-    labelled, target = features[..., : batch.labelled], features[..., batch.labelled :]
-    label = label_loss(network, labelled, batch)
-    head_input = torch.cat([labelled, target.detach()], dim=-1)
-    domain, recognised = domain_loss(network, head_input, batch, torch.ones_like(adversary.lambda_))
-    figures = {
-        "label_loss": label.detach(),
-        "domain_loss": domain.detach(),
-        "domain_accuracy": recognised,
-    }
-    return Objective(label + adversary.lambda_ * adversary.domain_weight * domain, figures)
-
-
-_JOINT = Losses(lambda_on_loss=True, target_detached=True)
 DANN_JOINT = Method(
     name="dann-joint",
     summary="the study's single-step variant: L_y + lambda L_d, no gradient through the target",
-    phases=(Phase(_WHOLE, _joint_objective, losses=_JOINT),),
+    phases=(_phase(*_WHOLE, lambda_on_loss=True, target_detached=True),),
     adversarial=True,
     normalisation="none",
 )

@@ -11,7 +11,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,31 +70,54 @@ def _centred(values: Tensor, share: Tensor) -> Tensor:
     return apart - mean - mean.transpose(-1, -2) + whole
 
 
-def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
-    """``L_y + λ·λ_p·nuisance_weight·dCorr²(score, z)``, summed over nuisances and outputs."""
-    features = network.features(batch.x[..., : batch.labelled], batch.domains - 1)
+# Of logits of the labelled events: what is added to L_y, and the figure that the history keeps.
+_Term = Callable[[AdversarialNetwork, Tensor, Batch, AdversaryWeight], tuple[Tensor, Tensor]]
+
+
+def _labelled(network: AdversarialNetwork, batch: Batch) -> Tensor:
+    """Feature layer of the labelled events; the target is not looked at."""
+    return network.features(batch.x[..., : batch.labelled], batch.domains - 1)
+
+
+def _factor(adversary: AdversaryWeight) -> Tensor:
+    return adversary.lambda_ * adversary.nuisance_weight
+
+
+def _objective(
+    network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight, *, term: _Term
+) -> Objective:
+    """``L_y`` and a term of the nuisances."""
+    features = _labelled(network, batch)
     label = label_loss(network, features, batch)
     if batch.nuisance is None:
         return Objective(label, {"label_loss": label.detach()})
-    logits = network.label_logits(features)
+    added, figure = term(network, network.label_logits(features), batch, adversary)
+    figures = {"label_loss": label.detach(), "nuisance_loss": figure.detach()}
+    return Objective(label + added, figures)
+
+
+def _correlation(
+    network: AdversarialNetwork, logits: Tensor, batch: Batch, adversary: AdversaryWeight
+) -> tuple[Tensor, Tensor]:
+    """``λ·λ_p·nuisance_weight·dCorr²(score, z)``, summed over nuisances and outputs."""
+    del network
+    assert batch.nuisance is not None
     scores = torch.sigmoid(logits) if logits.shape[1] == 1 else torch.softmax(logits, dim=1)
     weight = batch.nuisance[:, 0]
     blocks = max(1, weight.shape[-1] // _BLOCK)
-    tied = torch.zeros_like(label)
+    tied = torch.zeros_like(adversary.lambda_)
     for x in scores.unbind(1):
         for z in batch.nuisance[:, 1:].unbind(1):
             parts = (torch.tensor_split(t, blocks, dim=-1) for t in (x, z, weight))
             values = [distance_correlation(*block) for block in zip(*parts, strict=True)]
             tied = tied + torch.stack(values).mean(0)
-    factor = adversary.lambda_ * adversary.nuisance_weight
-    figures = {"label_loss": label.detach(), "nuisance_loss": tied.detach()}
-    return Objective(label + factor * tied, figures)
+    return _factor(adversary) * tied, tied
 
 
 DISCO = Method(
     name="disco",
     summary="its score has no distance correlation with a nuisance (Kasieczka & Shih 2020)",
-    phases=(Phase(("extractor", "label_head"), _objective),),
+    phases=(Phase(("extractor", "label_head"), partial(_objective, term=_correlation)),),
     adversarial=True,
     target_domain=0,
     decorrelates=True,
@@ -185,32 +210,26 @@ def nuisance_loss(
     return (torch.stack(losses).sum(0) * weight).sum(-1) / batch.labelled
 
 
-def _labelled(network: AdversarialNetwork, batch: Batch) -> Tensor:
-    """Feature layer of the labelled events; the target is not looked at."""
-    return network.features(batch.x[..., : batch.labelled], batch.domains - 1)
+def _estimate(
+    network: AdversarialNetwork, logits: Tensor, batch: Batch, adversary: AdversaryWeight
+) -> tuple[Tensor, Tensor]:
+    """``L_r``, its gradient reversed at the score, times λ·λ_p·nuisance_weight."""
+    guess = nuisance_loss(network, logits, batch, _factor(adversary))
+    return guess, guess
 
 
-def _factor(adversary: AdversaryWeight) -> Tensor:
-    return adversary.lambda_ * adversary.nuisance_weight
-
-
-def _pivot_objective(
-    network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
-) -> Objective:
-    """``L_y + L_r``, the gradient of L_r reversed at the score, times λ·λ_p·nuisance_weight."""
-    features = _labelled(network, batch)
-    label = label_loss(network, features, batch)
-    if batch.nuisance is None:
-        return Objective(label, {"label_loss": label.detach()})
-    guess = nuisance_loss(network, network.label_logits(features), batch, _factor(adversary))
-    figures = {"label_loss": label.detach(), "nuisance_loss": guess.detach()}
-    return Objective(label + guess, figures)
+def _against(
+    network: AdversarialNetwork, logits: Tensor, batch: Batch, adversary: AdversaryWeight
+) -> tuple[Tensor, Tensor]:
+    """``-λ·λ_p·nuisance_weight·L_r``, of the adversary as it is: nothing is reversed."""
+    guess = nuisance_loss(network, logits, batch, -torch.ones_like(adversary.lambda_))
+    return -_factor(adversary) * guess, guess
 
 
 def _with_domains(
     network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
 ) -> Objective:
-    """Likewise with the domain loss of ``dann``: two adversaries."""
+    """``L_y + L_r`` with the domain loss of ``dann``: two adversaries."""
     features = network.features(batch.x)
     labelled = features[..., : batch.labelled]
     label = label_loss(network, labelled, batch)
@@ -239,22 +258,12 @@ def _adversary(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWe
     return Objective(guess, {"label_loss": label, "nuisance_loss": guess.detach()})
 
 
-def _classifier(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
-    """``L_y - λ·λ_p·nuisance_weight·L_r`` of the classifier, against the adversary as it is."""
-    features = _labelled(network, batch)
-    label = label_loss(network, features, batch)
-    if batch.nuisance is None:
-        return Objective(label, {"label_loss": label.detach()})
-    forward = -torch.ones_like(adversary.lambda_)  # not reversed: the sign stands below
-    guess = nuisance_loss(network, network.label_logits(features), batch, forward)
-    figures = {"label_loss": label.detach(), "nuisance_loss": guess.detach()}
-    return Objective(label - _factor(adversary) * guess, figures)
-
-
 PIVOT = Method(
     name="pivot",
     summary="its score tells an adversary nothing of a nuisance (Louppe et al. 2016), reversed",
-    phases=(Phase(("extractor", "label_head", "nuisance_head"), _pivot_objective),),
+    phases=(
+        Phase(("extractor", "label_head", "nuisance_head"), partial(_objective, term=_estimate)),
+    ),
     adversarial=True,
     target_domain=0,
     decorrelates=True,
@@ -267,7 +276,7 @@ PIVOT_ALTERNATING = replace(
     summary="pivot as its paper has it: steps of the adversary, then one of the classifier",
     phases=(
         Phase(("nuisance_head",), _adversary),
-        Phase(("extractor", "label_head"), _classifier, rare=True),
+        Phase(("extractor", "label_head"), partial(_objective, term=_against), rare=True),
     ),
 )
 

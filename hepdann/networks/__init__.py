@@ -11,9 +11,6 @@ from .shape import Activation, Autocast, NetworkShape, Normalisation, ObjectShap
 
 if TYPE_CHECKING:
     from .adversarial import GAUSSIANS, AdversarialNetwork
-    from .images.ganin import PICTURES
-    from .images.minerva import SMALL
-    from .images.views import ViewsNetwork
     from .layers import (
         GradientReversal,
         StackedBatchNorm,
@@ -22,7 +19,9 @@ if TYPE_CHECKING:
         StackedLinear,
         reverse_gradient,
     )
+    from .minerva import SMALL, ViewsNetwork
     from .objects import DeepSet, ObjectNorm, ObjectsNetwork
+    from .pictures import PICTURES
     from .registry import Factory, Modules, get, names, register
 
 __all__ = [

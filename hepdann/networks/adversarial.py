@@ -105,7 +105,9 @@ class Extractor(nn.Module):
             members = slice(first, first + some)
             x = torch.cat([events[members] for events in domains], dim=-1)
             of_these = None if weight is None else weight[members]
-            collect = partial(_collect, sizes=sizes, members=members, weight=of_these)
+            collect = partial(
+                StackedBatchNorm.collect, sizes=sizes, members=members, weight=of_these
+            )
             self._run(x, collect, members)
 
     def _collect_compiled(self, domains: Sequence[Tensor], weight: Tensor | None) -> bool:
@@ -142,12 +144,6 @@ class Extractor(nn.Module):
                 partial(hidden, linear=linear, act=act, residual=self.residual, normalise=norm)
             )
         return lambda x: functools.reduce(lambda y, layer: layer(y), layers, x)
-
-
-def _collect(
-    norm: StackedBatchNorm, y: Tensor, *, sizes: list[int], members: slice, weight: Tensor | None
-) -> Tensor:
-    return norm.collect(y, sizes, members, weight)
 
 
 def _normalisation(shape: NetworkShape, members: int, width: int) -> nn.Module:
@@ -193,8 +189,7 @@ class AdversarialNetwork(nn.Module):
         self._latent = latent
         custom = custom_head([m.label_head for m in made], seeds, 1, latent, shape.outputs)
         self.label_head = custom or head((latent, *shape.label_head, shape.outputs))
-        inputs = latent * shape.classes if shape.conditioned else latent
-        outputs = 1 if shape.domain_classes == 2 else shape.domain_classes
+        inputs, outputs = shape.domain_inputs(latent), shape.domain_outputs
         custom = custom_head([m.domain_head for m in made], seeds, 2, inputs, outputs)
         self.domain_head = custom or head((inputs, *shape.domain_head, outputs))
         self.parts: tuple[str, ...] = ("extractor", "label_head", "domain_head")

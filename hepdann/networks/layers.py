@@ -175,7 +175,8 @@ class StackedBatchNorm(nn.Module):
             self.mean[domain, members] = mean.squeeze(-1)
             self.variance[domain, members] = variance.squeeze(-1)
         fixed = zip(parts, self.mean[:, members], self.variance[:, members], strict=True)
-        return torch.cat([self._normalise(*entry, members) for entry in fixed], dim=-1)
+        factors = ((part, *self._factors(mean, var, members)) for part, mean, var in fixed)
+        return torch.cat([torch.addcmul(shift, y, scale) for y, scale, shift in factors], dim=-1)
 
     def factors(self, domain: int | Tensor) -> tuple[Tensor, Tensor]:
         """Scale and shift (K, features, 1) that stored statistics normalise by.
@@ -186,12 +187,6 @@ class StackedBatchNorm(nn.Module):
         members = torch.arange(self.mean.shape[1], device=self.mean.device)
         row = domain * (self.domains - 1)
         return self._factors(self.mean[row, members], self.variance[row, members])
-
-    def _normalise(
-        self, x: Tensor, mean: Tensor, variance: Tensor, members: slice = slice(None)
-    ) -> Tensor:
-        scale, shift = self._factors(mean, variance, members)
-        return torch.addcmul(shift, x, scale)
 
     def _factors(
         self, mean: Tensor, variance: Tensor, members: slice = slice(None)
@@ -231,12 +226,7 @@ class StackedLinear(nn.Module):
     """
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        generators: Sequence[torch.Generator],
-        *,
-        bias: bool = True,
+        self, inputs: int, outputs: int, generators: Sequence[torch.Generator], *, bias: bool = True
     ) -> None:
         super().__init__()
         bound = 1.0 / math.sqrt(inputs)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import ConfigError
-from .images.views import InParts
+from .pictures import InParts
 from .shape import NetworkShape, Normalisation
 
 _PADDING = 1.25  # padded over real objects in attention, at most

@@ -77,3 +77,12 @@ class NetworkShape:
     def outputs(self) -> int:
         """Number of outputs of the label head."""
         return 1 if self.classes == 2 else self.classes
+
+    @property
+    def domain_outputs(self) -> int:
+        """Number of outputs of the domain head."""
+        return 1 if self.domain_classes == 2 else self.domain_classes
+
+    def domain_inputs(self, latent: int) -> int:
+        """Number of inputs of the domain head, behind a feature layer of so many."""
+        return latent * self.classes if self.conditioned else latent

@@ -12,7 +12,8 @@ from hepdann import networks
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
 from hepdann.networks import Modules, ViewsNetwork
-from hepdann.networks.images.views import TowerPlan, perceptron
+from hepdann.networks.minerva import TowerPlan
+from hepdann.networks.pictures import perceptron
 from hepdann.tensors import open_tensors
 
 VIEWS = {"x": (21, 12), "u": (21, 6), "v": (21, 6)}

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from hepdann.errors import ConfigError
 from hepdann.networks import AdversarialNetwork, NetworkShape
-from hepdann.networks.images import ganin
+from hepdann.networks import pictures as ganin
 
 # weights and biases, layer by layer, of JMLR 17 (2016) 59, figure 4
 MNIST = (

@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from hepdann.errors import ConfigError
 from hepdann.networks import AdversarialNetwork, NetworkShape, get
-from hepdann.networks.images.views import (
+from hepdann.networks.minerva import (
     PlanesNetwork,
     PlanesPlan,
     TowerPlan,
     ViewsNetwork,
-    perceptron,
 )
+from hepdann.networks.pictures import perceptron
 
 
 def views(channels=1, width=50):

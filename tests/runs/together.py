@@ -7,7 +7,8 @@ import sys
 import hepdann
 from hepdann import networks
 from hepdann.networks import Modules, ViewsNetwork
-from hepdann.networks.images.views import TowerPlan, perceptron
+from hepdann.networks.minerva import TowerPlan
+from hepdann.networks.pictures import perceptron
 from hepdann.runs import first_process
 
 FAST = {

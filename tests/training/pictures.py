@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hepdann.networks import Modules, ViewsNetwork, register
-from hepdann.networks.images.views import TowerPlan, perceptron
+from hepdann.networks.minerva import TowerPlan
+from hepdann.networks.pictures import perceptron
 from hepdann.tensors import Hits, Source, Target
 
 VIEWS = (("x", 1, 21, 12), ("u", 1, 21, 6), ("v", 1, 21, 6))

@@ -10,7 +10,8 @@ import torch
 from hepdann import methods
 from hepdann.domains.image_stream import resident_images
 from hepdann.networks import Modules, NetworkShape, ViewsNetwork, register
-from hepdann.networks.images.views import TowerPlan, perceptron
+from hepdann.networks.minerva import TowerPlan
+from hepdann.networks.pictures import perceptron
 from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
 from hepdann.training.optimisers import LossScale
 from hepdann.training.stack import Stack

@@ -1,4 +1,4 @@
-"""Networks of small pictures, those of the DANN paper among them, and layers of theirs in C.
+"""What networks of images share, and those of small pictures, as the DANN paper has them.
 
 Of Ganin et al., JMLR 17 (2016) 59, figure 4: convolutions are "valid" and pooling rounds up, as
 Caffe's does: so the pixels that the figure does not give come out whole, 768 features of 28 × 28,
@@ -7,6 +7,7 @@ Caffe's does: so the pixels that the figure does not give come out whole, 768 fe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,16 +18,110 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...compiled import function
-from ...errors import ConfigError
-from ..registry import Factory, Modules
-from ..shape import Autocast, NetworkShape, Normalisation, ViewShape
-from .views import ImagesNetwork, innermost, perceptron, xavier
+from ..compiled import function
+from ..errors import ConfigError
+from .registry import Factory, Modules
+from .shape import Autocast, NetworkShape, Normalisation, ViewShape
 
 _INTEGERS = {torch.float32: (torch.int32, np.int32), torch.bfloat16: (torch.int16, np.int16)}
 _WIDTHS = (512, 512)  # of the networks of shapes
 _DOMAIN_HEAD = (100,)
 PICTURES = "ganin-mnist"
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_ROWS = 256  # events that pass at a time where no gradient is wanted
+
+
+class InParts(nn.Module):
+    """A network that passes some rows at a time where no gradient is wanted."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows (B, F) to the feature layer (B, H)."""
+        if torch.is_grad_enabled() or len(x) <= _ROWS or self._learns():
+            return self._pass(x)
+        return torch.cat([self._pass(part) for part in torch.split(x, _ROWS)])
+
+    def _learns(self) -> bool:
+        """Whether some of it is in training, as normalisation is while it collects statistics."""
+        return any(module.training for module in self.modules())
+
+    def _pass(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class ImagesNetwork(InParts):
+    """What is common to networks of images: an event is one row of pixels, view after view.
+
+    The images are kept with the channels innermost, for which convolutions on a CPU are faster.
+
+    Args:
+        views: name, channels, height and width of each, in the order of the row.
+        autocast: "bf16" computes in bfloat16 where torch does so safely, "fp16" in float16;
+            weights, feature layer and losses stay as they are.
+    """
+
+    def __init__(self, views: Sequence[ViewShape], autocast: Autocast = "none") -> None:
+        super().__init__()
+        self.views, self.autocast = tuple(views), autocast
+
+    def _pass(self, x: Tensor) -> Tensor:
+        sizes = [channels * height * width for _, channels, height, width in self.views]
+        rows = zip(torch.split(x, sizes, dim=1), self.views, strict=True)
+        images = [part.reshape(-1, *shape) for part, (_, *shape) in rows]
+        half = _HALF.get(self.autocast)
+        with torch.autocast(x.device.type, half, enabled=half is not None):
+            y = self.see(images)
+        return y.to(x.dtype)
+
+    def see(self, images: Sequence[Tensor]) -> Tensor:
+        """Map the images (B, C, H, W) of the views to the feature layer (B, H)."""
+        raise NotImplementedError
+
+
+def innermost(images: Tensor) -> Tensor:
+    """Images (B, C, H, W) with the channels innermost in memory."""
+    if images.shape[1] > 1:
+        return images.contiguous(memory_format=torch.channels_last)
+    # with one channel both layouts are the same memory, and torch has to be told which it is
+    batch, _, height, width = images.shape
+    size = height * width
+    return images.contiguous().as_strided((batch, 1, height, width), (size, 1, width, 1))
+
+
+def perceptron(widths: Sequence[int], dropout: float = 0.0, *, last: bool = False) -> nn.Sequential:
+    """Linear layers, each with ReLU and dropout behind it.
+
+    Args:
+        widths: of the input and of each layer.
+        dropout: behind each ReLU.
+        last: whether the last layer is linear alone.
+    """
+    layers: list[nn.Module] = []
+    for a, b in itertools.pairwise(widths):
+        layers += [nn.Linear(a, b), nn.ReLU(), nn.Dropout(dropout)]
+    made = nn.Sequential(*(layers[:-2] if last else layers))
+    xavier(made)
+    return made
+
+
+def xavier(module: nn.Module) -> None:
+    """Weights uniform in ±√(3 / inputs), no bias: Caffe's filler of that name."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            bound = (3 / layer.weight[0].numel()) ** 0.5
+            nn.init.uniform_(layer.weight, -bound, bound)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+
+def normalisation_of(
+    normalisation: Normalisation,
+    channels: int,
+    batch: type[nn.BatchNorm1d | nn.BatchNorm2d] = nn.BatchNorm2d,
+) -> nn.Module:
+    """The layer of that normalisation; GroupNorm of one group normalises each event by itself."""
+    if normalisation == "none":
+        return nn.Identity()
+    return nn.GroupNorm(1, channels) if normalisation == "layer" else batch(channels)
 
 
 def convolve(layer: nn.Module, x: Tensor) -> Tensor:
@@ -113,7 +208,7 @@ class _ReluPool(torch.autograd.Function):
 
 
 def _compiled(name: str, dtype: torch.dtype) -> Callable[..., None] | None:
-    """The function of ``layers.c``, or ``None`` where it was not compiled or of another type."""
+    """The function of ``pictures.c``, or ``None`` where it was not compiled or of another type."""
     if dtype not in _INTEGERS:
         return None
     kind, sizes = _INTEGERS[dtype][1], (int,) * 5
@@ -188,7 +283,7 @@ class PicturesNetwork(ImagesNetwork):
             plan.channels, plan.kernels, plan.pools, strict=True
         ):
             self.convolutions.append(nn.Conv2d(channels, out, kernel))
-            self.norms.append(_norm(normalisation, out))
+            self.norms.append(normalisation_of(normalisation, out))
             channels, height, width = out, height - kernel + 1, width - kernel + 1
             if min(height, width) < size:
                 raise ConfigError(
@@ -211,12 +306,6 @@ class PicturesNetwork(ImagesNetwork):
         return x.flatten(1)
 
 
-def _norm(normalisation: Normalisation, channels: int) -> nn.Module:
-    if normalisation == "none":
-        return nn.Identity()
-    return nn.GroupNorm(1, channels) if normalisation == "layer" else nn.BatchNorm2d(channels)
-
-
 def _pictures_factory(plan: PicturesPlan) -> Factory:
     """What makes networks of a plan; the gradient is reversed behind the last convolution."""
 
@@ -228,14 +317,13 @@ def _pictures_factory(plan: PicturesPlan) -> Factory:
                 mend="convert pictures, or leave the network out",
             )
         extractor = PicturesNetwork(shape.views, plan, shape.normalisation, shape.autocast)
-        inputs = extractor.features * (shape.classes if shape.conditioned else 1)
-        domains = 1 if shape.domain_classes == 2 else shape.domain_classes
+        inputs = shape.domain_inputs(extractor.features)
         return Modules(
             extractor,
             perceptron(
                 (extractor.features, *plan.label_head, shape.outputs), plan.dropout, last=True
             ),
-            perceptron((inputs, *plan.domain_head, domains), last=True),
+            perceptron((inputs, *plan.domain_head, shape.domain_outputs), last=True),
         )
 
     return make
@@ -292,12 +380,11 @@ def shapes_fc(shape: NetworkShape) -> Modules:
             where="train.network",
             mend="convert pictures, or take another network",
         )
-    inputs = _WIDTHS[-1] * (shape.classes if shape.conditioned else 1)
-    domains = 1 if shape.domain_classes == 2 else shape.domain_classes
+    inputs = shape.domain_inputs(_WIDTHS[-1])
     return Modules(
         _Connected(shape.views, shape.autocast),
         perceptron((_WIDTHS[-1], shape.outputs), last=True),
-        perceptron((inputs, *_DOMAIN_HEAD, domains), last=True),
+        perceptron((inputs, *_DOMAIN_HEAD, shape.domain_outputs), last=True),
     )
 
 

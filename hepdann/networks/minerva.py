@@ -1,21 +1,29 @@
-"""Convolutional networks of the views of an event: a tower for each view, then one trunk."""
+"""The networks of MINERvA: hits in three views, the segment of the vertex.
+
+Terwilliger et al., "Vertex reconstruction of neutrino interactions using deep learning" (IJCNN
+2017), and Perdue et al., "Reducing model bias in a deep learning classifier using domain
+adversarial neural networks in the MINERvA experiment" (JINST 13 (2018) P11020).
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import ConfigError
-from ..shape import Autocast, Normalisation, ViewShape
+from ..errors import ConfigError
+from .pictures import ImagesNetwork, innermost, normalisation_of, perceptron, xavier
+from .registry import Factory, Modules
+from .shape import Autocast, NetworkShape, Normalisation, ViewShape
 
-_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_ROWS = 256  # events that pass at a time where no gradient is wanted
+SMALL = "minerva-small"
+
+_CHANNELS = (12, 20, 28, 36)
 _SUMMED = 0.1  # brings sums over the strips of a plane to the size of its largest entry
 
 
@@ -75,52 +83,6 @@ class _Tower(nn.Module):
         return x if self.plan.dropout_first else self.dropout(x)
 
 
-class InParts(nn.Module):
-    """A network that passes some rows at a time where no gradient is wanted."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map rows (B, F) to the feature layer (B, H)."""
-        if torch.is_grad_enabled() or len(x) <= _ROWS or self._learns():
-            return self._pass(x)
-        return torch.cat([self._pass(part) for part in torch.split(x, _ROWS)])
-
-    def _learns(self) -> bool:
-        """Whether some of it is in training, as normalisation is while it collects statistics."""
-        return any(module.training for module in self.modules())
-
-    def _pass(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
-
-
-class ImagesNetwork(InParts):
-    """What is common to networks of images: an event is one row of pixels, view after view.
-
-    The images are kept with the channels innermost, for which convolutions on a CPU are faster.
-
-    Args:
-        views: name, channels, height and width of each, in the order of the row.
-        autocast: "bf16" computes in bfloat16 where torch does so safely, "fp16" in float16;
-            weights, feature layer and losses stay as they are.
-    """
-
-    def __init__(self, views: Sequence[ViewShape], autocast: Autocast = "none") -> None:
-        super().__init__()
-        self.views, self.autocast = tuple(views), autocast
-
-    def _pass(self, x: Tensor) -> Tensor:
-        sizes = [channels * height * width for _, channels, height, width in self.views]
-        rows = zip(torch.split(x, sizes, dim=1), self.views, strict=True)
-        images = [part.reshape(-1, *shape) for part, (_, *shape) in rows]
-        half = _HALF.get(self.autocast)
-        with torch.autocast(x.device.type, half, enabled=half is not None):
-            y = self.see(images)
-        return y.to(x.dtype)
-
-    def see(self, images: Sequence[Tensor]) -> Tensor:
-        """Map the images (B, C, H, W) of the views to the feature layer (B, H)."""
-        raise NotImplementedError
-
-
 class ViewsNetwork(ImagesNetwork):
     """Towers that share no weights, and a trunk behind them.
 
@@ -150,42 +112,6 @@ class ViewsNetwork(ImagesNetwork):
         outputs = [tower(image) for tower, image in zip(self.towers, images, strict=True)]
         y: Tensor = self.trunk(torch.cat(outputs, dim=1))
         return y
-
-
-def innermost(images: Tensor) -> Tensor:
-    """Images (B, C, H, W) with the channels innermost in memory."""
-    if images.shape[1] > 1:
-        return images.contiguous(memory_format=torch.channels_last)
-    # with one channel both layouts are the same memory, and torch has to be told which it is
-    batch, _, height, width = images.shape
-    size = height * width
-    return images.contiguous().as_strided((batch, 1, height, width), (size, 1, width, 1))
-
-
-def perceptron(widths: Sequence[int], dropout: float = 0.0, *, last: bool = False) -> nn.Sequential:
-    """Linear layers, each with ReLU and dropout behind it.
-
-    Args:
-        widths: of the input and of each layer.
-        dropout: behind each ReLU.
-        last: whether the last layer is linear alone.
-    """
-    layers: list[nn.Module] = []
-    for a, b in itertools.pairwise(widths):
-        layers += [nn.Linear(a, b), nn.ReLU(), nn.Dropout(dropout)]
-    made = nn.Sequential(*(layers[:-2] if last else layers))
-    xavier(made)
-    return made
-
-
-def xavier(module: nn.Module) -> None:
-    """Weights uniform in ±√(3 / inputs), no bias: Caffe's filler of that name."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d):
-            bound = (3 / layer.weight[0].numel()) ** 0.5
-            nn.init.uniform_(layer.weight, -bound, bound)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
 
 
 @dataclass(frozen=True)
@@ -230,7 +156,7 @@ class _View(nn.Module):
         )
         self.second = nn.Conv2d(first, second, 3, padding=1, bias=bias)
         self.norms = nn.ModuleList(
-            _norm(normalisation, nn.BatchNorm2d, width) for width in plan.channels
+            normalisation_of(normalisation, width) for width in plan.channels
         )
         self.channels = second + 3 * channels
 
@@ -285,7 +211,7 @@ class PlanesNetwork(ImagesNetwork):
         counts = [width // self.steps for width in widths]
         inputs = sum(n * part.channels for n, part in zip(counts, parts, strict=True))
         bias = normalisation not in ("domain", "shared")
-        make = partial(_norm, normalisation, nn.BatchNorm1d)
+        make = partial(normalisation_of, normalisation, batch=nn.BatchNorm1d)
         self.along = nn.Sequential(*(
             nn.Sequential(nn.Conv1d(a, b, 3, padding=1, bias=bias), make(b), nn.ReLU())
             for a, b in itertools.pairwise((inputs, *plan.along))
@@ -310,9 +236,66 @@ class PlanesNetwork(ImagesNetwork):
         return out
 
 
-def _norm(
-    normalisation: Normalisation, batch: type[nn.BatchNorm1d | nn.BatchNorm2d], channels: int
-) -> nn.Module:
-    if normalisation == "none":
-        return nn.Identity()
-    return nn.GroupNorm(1, channels) if normalisation == "layer" else batch(channels)
+_X_2016 = TowerPlan(_CHANNELS, ((8, 3), (7, 3), (6, 3), (6, 3)), 196)
+_UV_2016 = replace(_X_2016, kernels=((8, 5), (7, 3), (6, 3), (6, 3)))
+_2018 = replace(_X_2016, kernels=((8, 3), (7, 3), (7, 3), (7, 3)))
+_MEDIUM = PlanesPlan(along=(64, 64, 64), width=96, dropout=0.05)
+
+
+def _adversarial(x: TowerPlan, other: TowerPlan, bottleneck: int) -> Factory:
+    """Towers, 128, a linear bottleneck, at which the gradient is reversed; heads of their own."""
+
+    def make(shape: NetworkShape) -> Modules:
+        extractor = _extractor(shape, x, other, (128,), bottleneck)
+        return Modules(
+            extractor,
+            perceptron((bottleneck, shape.outputs), last=True),
+            perceptron((bottleneck, 1024, 1024, shape.domain_outputs), 0.5, last=True),
+        )
+
+    return make
+
+
+def minerva_reference(shape: NetworkShape) -> Modules:
+    """The network without an adversary: dropout before the towers' last layer, then 98."""
+    x, other = (replace(plan, dropout_first=True) for plan in (_X_2016, _UV_2016))
+    return Modules(_extractor(shape, x, other, (98,)), perceptron((98, shape.outputs), last=True))
+
+
+def _planes(plan: PlanesPlan) -> Factory:
+    """A few channels, and no strip of its own; it sees every plane, as others do."""
+
+    def make(shape: NetworkShape) -> Modules:
+        _refuse_tables(shape)
+        extractor = PlanesNetwork(shape.views, plan, shape.normalisation, shape.autocast)
+        heads = (plan.width, shape.outputs), (plan.width, 128, shape.domain_outputs)
+        return Modules(extractor, *(perceptron(widths, last=True) for widths in heads))
+
+    return make
+
+
+def _extractor(
+    shape: NetworkShape, x: TowerPlan, other: TowerPlan, trunk: Sequence[int], bottleneck: int = 0
+) -> ViewsNetwork:
+    _refuse_tables(shape)
+    plans = [x if name == "x" else other for name, *_ in shape.views]
+    joined = sum(plan.width for plan in plans)
+    layers: nn.Module = perceptron((joined, *trunk), 0.5)
+    if bottleneck:
+        layers = nn.Sequential(layers, perceptron((trunk[-1], bottleneck), last=True))
+    return ViewsNetwork(shape.views, plans, layers, shape.autocast)
+
+
+def _refuse_tables(shape: NetworkShape) -> None:
+    if not shape.views:
+        raise ConfigError(
+            f"{shape.network} is a network of images, and these events have none",
+            where="train.network",
+            mend="convert hit images, or leave the network out",
+        )
+
+
+minerva_small = _planes(PlanesPlan())
+minerva_medium = _planes(_MEDIUM)
+minerva_2016 = _adversarial(_X_2016, _UV_2016, 6)
+minerva_2018 = _adversarial(_2018, _2018, 11)
