@@ -22,13 +22,10 @@ if TYPE_CHECKING:
 @click.argument("tensors", type=PATH, default="tensors.h5")
 @click.argument("data", type=PATH, required=False)
 @click.option(
-    "--family",
-    "families",
-    multiple=True,
-    metavar="NAME",
+    "--family", "families", multiple=True, metavar="NAME",
     help="A shift, scale, offset or smear, of all features or as scale(pt, mass), several joined "
     "with +; free; refiner; none. Repeatable, takes commas.  [default: all shifts, and free]",
-)
+)  # fmt: skip
 @click.option("--hold-fractions", is_flag=True,
               help="Keep the class fractions of MC: do not fit them.")  # fmt: skip
 @click.option("-o", "--output", type=PATH, metavar="DIR",
@@ -67,7 +64,7 @@ def command(
     if output is not None:
         _write(file, source, target, report, output)
     if as_json:
-        click.echo(json.dumps(report.to_json(), indent=2, allow_nan=False))
+        tables.echo_json(report.to_json())
         return
     _show(report)
     if output is not None:
@@ -102,11 +99,7 @@ def _write(
     content["shown"] = report.shown.name
     content["features"] = {
         name: {
-            when: {
-                "chi2": numbers.chi2,
-                "ndf": numbers.ndf,
-                "p_value": number_of(numbers.p_value),
-            }
+            when: {"chi2": numbers.chi2, "ndf": numbers.ndf, "p_value": number_of(numbers.p_value)}
             for when, (numbers, _) in zip(("before", "after"), pair, strict=True)
         }
         for name, pair in pairs.items()

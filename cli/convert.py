@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from . import tables
-from .options import PATH, shared, workers_on
+from .options import PATH, shared, split_list, workers_on
 from .tables import counting
 
 if TYPE_CHECKING:
@@ -178,29 +178,13 @@ def _size(text: str | None) -> tuple[int, int] | None:
     return int(words[0]), int(words[-1])
 
 
-def split_list(text: str | None) -> list[str] | None:
-    """A comma-separated list; commas inside brackets belong to an expression."""
-    if text is None:
-        return None
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character in "([") - (character in ")]")
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts if part.strip()]
-
-
 def _show(summary: ConversionSummary, like: Path | None) -> None:
     console = tables.console(_PLAIN_WIDTH)
     for title, heads, left, rows in _sections(summary):
-        table = tables.table(title, *heads, left=left)
+        table = tables.table(title, *heads, left=left, rows=rows)
         table.title_style, table.pad_edge = "bold", False
         if not sys.stdout.isatty():
             table.box = None
-        for row in rows:
-            table.add_row(*row)
         if rows:
             console.print(table)
             console.print()

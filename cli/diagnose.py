@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,26 +23,16 @@ _FIGURES = 8  # features that are drawn at most
 @click.argument("data", type=PATH, required=False)
 @shared("json")
 @click.option(
-    "--max-events",
-    type=click.IntRange(min=100),
-    default=10_000,
-    show_default=True,
+    "--max-events", type=click.IntRange(min=100), default=10_000, show_default=True,
     help="Rows of MC and of data, at most, that the test on all features uses.",
-)
+)  # fmt: skip
 @click.option(
-    "--plots",
-    type=PATH,
-    metavar="DIR",
+    "--plots", type=PATH, metavar="DIR",
     help="Draw which features differ, and data against MC in the first of them, into DIR.",
-)
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def command(
-    tensors: Path,
-    data: Path | None,
-    as_json: bool,
-    max_events: int,
-    plots: Path | None,
-    seed: int,
+    tensors: Path, data: Path | None, as_json: bool, max_events: int, plots: Path | None, seed: int
 ) -> None:
     """Test whether MC and data in TENSORS (default: tensors.h5) differ.
 
@@ -65,7 +54,7 @@ def command(
     )
     made = [] if plots is None else _draw(file, source, target, diagnosis, plots)
     if as_json:
-        click.echo(json.dumps(diagnosis.to_json(), indent=2, allow_nan=False))
+        tables.echo_json(diagnosis.to_json())
         return
     _show(diagnosis)
     if file.views:

@@ -77,7 +77,7 @@ def command(
     if as_json:
         if points:
             metrics = metrics | {"working_points": workingpoints.to_json(rows)}
-        click.echo(json.dumps(metrics, indent=2, allow_nan=False))
+        tables.echo_json(metrics)
         return
     show(run, metrics, health=health)
     if rows:
@@ -103,7 +103,7 @@ def _scan(folder: Path, as_json: bool) -> None:
 
     scan = open_scan(folder)
     if as_json:
-        click.echo(json.dumps(scan.summary, indent=2, allow_nan=False))
+        tables.echo_json(scan.summary)
     else:
         show_scan(scan)
 
@@ -138,10 +138,8 @@ def show(
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = tables.table(title, "method", *columns)
+    table = tables.table(title, "method", *columns, rows=rows)
     table.columns[0].no_wrap = True
-    for row in rows:
-        table.add_row(*row)
     return table
 
 

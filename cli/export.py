@@ -25,12 +25,9 @@ _KINDS = {
 @click.option("-o", "--output", required=True, type=PATH,
               help="The file (.onnx, or .hpp for cpp); it is replaced whole.")  # fmt: skip
 @click.option(
-    "--for",
-    "target",
-    default="onnx",
-    show_default=True,
+    "--for", "target", default="onnx", show_default=True,
     help="onnx, athena, cms (with preprocess.json) or cpp (one C++17 header).",
-)
+)  # fmt: skip
 @click.option("--method", help="Whose scores.  [default: the recommended method]")
 @click.option("--domain", default="target", show_default=True,
               help="target scores data, source MC.")  # fmt: skip
@@ -57,11 +54,12 @@ def _show(made: Exported) -> None:
     if made.note:
         console.print(f"note: {made.note}")
     heads = ("event", f"hepdann, {made.classes[-1]}", "exported", "difference")
-    worst = tables.table("Check, the events that differ most", *heads, left=0)
-    for event, expected, exported in made.agreement.worst:
-        difference = f"{abs(exported - expected):.1e}"
-        worst.add_row(str(event), f"{expected:.8f}", f"{exported:.8f}", difference)
-    console.print(worst)
+    rows = [
+        (str(event), f"{expected:.8f}", f"{exported:.8f}", f"{abs(exported - expected):.1e}")
+        for event, expected, exported in made.agreement.worst
+    ]
+    worst = "Check, the events that differ most"
+    console.print(tables.table(worst, *heads, left=0, rows=rows))
     console.print(
         f"{made.agreement.events:,} events agree to {made.agreement.largest:.1e}; outputs: "
         f"{', '.join(made.classes)}"

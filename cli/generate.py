@@ -48,10 +48,7 @@ def train(tensors: Path | None, output: Path, resume: bool, **given: Any) -> int
     if "hidden" in options:
         options["hidden"] = [int(w) if w.isdigit() else w for w in options["hidden"].split(",")]
     hint = f"; go on with: hepdann generate train --resume -o {output}"
-    with (
-        interruptible(hint) as interruption,
-        counting("generate", "training", "steps") as progress,
-    ):
+    with interruptible(hint) as interruption, counting("generate", "training", "steps") as progress:
         generator = train_generator(
             tensors, output, options, resume=resume, progress=progress, stop=interruption
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,50 +44,37 @@ def _regions(
 @click.command()
 @click.argument("run", type=PATH)
 @click.option(
-    "--of",
-    default="score",
-    show_default=True,
-    metavar="QUANTITY",
+    "--of", default="score", show_default=True, metavar="QUANTITY",
     help="score, score.<class>, or an expression of features, spectators and scores.",
-)
+)  # fmt: skip
 @click.option("--method", help="Whose score.  [default: the recommended one's]")
 @click.option("--bins", default="10", show_default=True, metavar="N|EDGE,…", callback=_bins,
               help="Their number, or their edges.")  # fmt: skip
 @click.option(
-    "--range",
-    "limits",
-    metavar="LOW,HIGH",
-    callback=interval,
+    "--range", "limits", metavar="LOW,HIGH", callback=interval,
     help="First and last edge.  [default: 0,1 of a score, and by MC's content]",
-)
+)  # fmt: skip
 @click.option("--binning", type=click.Choice(["even", "equal-signal", "significance"]),
               default="even", show_default=True, help="How edges are chosen.")  # fmt: skip
 @click.option("--regions", "--region", multiple=True, metavar="NAME=CUT", callback=_regions,
               help="A region by its cut; repeat it for more.  [default: all events]")  # fmt: skip
 @click.option("--variations", is_flag=True, help="Fill further weights and shifted features too.")
 @click.option(
-    "--signal",
-    multiple=True,
-    metavar="NAME,…",
-    callback=words,
+    "--signal", multiple=True, metavar="NAME,…", callback=words,
     help="Classes or processes that the signal strength scales.  [default: the last class]",
-)
+)  # fmt: skip
 @click.option(
-    "--blind",
-    multiple=True,
-    metavar="LOW,HIGH",
-    callback=_windows,
+    "--blind", multiple=True, metavar="LOW,HIGH", callback=_windows,
     help="A window without data, beside those of the configuration; repeat it for more.",
-)
+)  # fmt: skip
 @click.option("--asimov", is_flag=True,
               help="MC's expectation in place of data, which stay unread.")  # fmt: skip
 @click.option("--include-training", is_flag=True,
               help="Fill also the MC events that trained the networks.")  # fmt: skip
 @click.option(
-    "--config",
-    "config_path",
+    "--config", "config_path",
     help="YAML file, or a shipped one's name, whose plots are blind.  [default: the run's]",
-)
+)  # fmt: skip
 @click.option("-o", "--output", type=PATH, help="ROOT file.")
 @click.option("--pyhf", "workspace", type=PATH, help="Workspace in JSON.")
 @shared("json")
@@ -122,7 +108,7 @@ def command(
         write_histograms(templates, output)
     written = [str(path) for path in (output, workspace) if path is not None]
     if as_json:
-        click.echo(json.dumps(_to_json(templates), indent=2, allow_nan=False))
+        tables.echo_json(_to_json(templates))
         return
     _show(templates)
     click.echo(

@@ -348,10 +348,9 @@ def _value(number: float | None) -> str:
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> None:
     """Print a table of which the last ``numbers`` columns are numbers; never cut in a pipe."""
-    table = tables.table(None, *heads, left=len(heads) - numbers)
+    cells = (row[: len(heads)] for row in rows)
+    table = tables.table(None, *heads, left=len(heads) - numbers, rows=cells)
     table.pad_edge = False
-    for row in rows:
-        table.add_row(*row[: len(heads)])
     console = tables.console()
     if not console.is_terminal:
         roomy = console.options.update(width=10_000)

@@ -158,6 +158,13 @@ def whole(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
+def config_of(path: str | Path | None, **options: Any) -> Config:
+    """The configuration of a file, whose paths stay as they are; without one the defaults."""
+    from hepdann.config import Config, load_config
+
+    return Config() if path is None else load_config(path, expand=False, **options)
+
+
 def with_workers(config: Config) -> Config:
     """The settings of a file, by which a command takes as many processes as pay unless it says.
 
@@ -170,7 +177,20 @@ def with_workers(config: Config) -> Config:
     return override(config, {"train.workers": "auto"})
 
 
+def split_list(text: str | None) -> list[str] | None:
+    """A comma-separated list; commas inside brackets belong to an expression."""
+    if text is None:
+        return None
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts if part.strip()]
+
+
 def separate(texts: tuple[str, ...]) -> list[str]:
-    """Split at commas, but for those between brackets: ``scale(pt, mass),sine``."""
-    parts = [part.strip() for text in texts for part in re.split(r",(?![^(]*\))", text)]
-    return [part for part in parts if part]
+    """The parts of all texts: ``scale(pt, mass),sine`` are two."""
+    return [part for text in texts for part in split_list(text) or ()]

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from hepdann.registry import FIGURES
 
-from .options import PATH, listed, shared
+from .options import PATH, config_of, listed, shared
 from .tables import counting
-
-
-class Events(NamedTuple):
-    """Which events are drawn: ``n`` of a file, from the one with number ``start``."""
-
-    file: str
-    n: int
-    start: int
-    domain: str | None
 
 
 @click.command()
 @click.argument("run", required=False, type=PATH)
 @click.option(
-    "--config",
-    "config_path",
+    "--config", "config_path",
     help="YAML file, or a shipped one's name, with a section `plots`.  [default: the run's]",
-)
+)  # fmt: skip
 @shared("style")
 @click.option("--size", help="half-slide, slide, column or page.  [default: half-slide]")
 @click.option("--experiment", help="Name printed on the figures.  [default: none]")
@@ -37,13 +27,11 @@ class Events(NamedTuple):
 @click.option("--year", help="Of data taking.  [default: not printed]")
 @click.option("--com", type=float, help="Centre-of-mass energy in TeV.  [default: not printed]")
 @click.option(
-    "--only",
-    callback=listed,
-    metavar="KIND,…",
+    "--only", callback=listed, metavar="KIND,…",
     help=f"{', '.join(FIGURES)}, or names of single figures; of a scan: accuracy, auc, "
     "consistency, gap, lambda, loss, roc.  [default: what the configuration lists, or all but "
     "confusion, efficiency, importance, latent]",
-)
+)  # fmt: skip
 @click.option("--formats", callback=listed, metavar="FORMAT,…",
               help="pdf, png, svg.  [default: pdf,png]")  # fmt: skip
 @click.option("--scale-mc", is_flag=True,
@@ -85,7 +73,7 @@ def command(
             raise click.UsageError("Missing argument 'RUN', or --events FILE")
         if run is not None:
             raise click.UsageError("draws either RUN or --events FILE, not both")
-        _draw_events(Events(file, n, start, domain), config_path, output, look)
+        _draw_events(file, n, start, domain, _plots(config_path, look), output)
         return
     from hepdann.parallel import DRAWING, processes_for, start_method
     from hepdann.store.model_file import is_generator
@@ -125,50 +113,48 @@ def command(
 
 def _plots(path: str | Path | None, look: dict[str, Any]) -> Any:
     """The section ``plots`` of a configuration, with what the flags change."""
-    from hepdann.config import Config, load_config, override
+    from hepdann.config import override
 
-    config = Config() if path is None else load_config(path, expand=False, known_names=False)
+    config = config_of(path, known_names=False)
     changes = {f"plots.{key}": value for key, value in look.items()}
     return override(config, changes, known_names=False).plots
 
 
 def _draw_events(
-    events: Events, config_path: str | None, output: Path | None, look: dict[str, Any]
+    file: str, n: int, start: int, domain: str | None, plots: Any, output: Path | None
 ) -> None:
     """Draw one figure an event, and say where they are."""
     from hepdann.plotting import plot_events
 
-    plots = _plots(config_path, look)
-    pictures, simulation = _pictures(events)
-    folder = output or Path(f"{Path(events.file.rpartition('/')[2].split(':')[0]).stem}-events")
+    pictures, simulation = _pictures(file, n, start, domain)
+    folder = output or Path(f"{Path(file.rpartition('/')[2].split(':')[0]).stem}-events")
     with counting("plot", "drawing", "events") as progress:
         plot_events(pictures, folder, config=plots, simulation=simulation, progress=progress)
     count = len(pictures)
-    click.echo(f"{count} event{'s' if count > 1 else ''} of {events.file} in {folder}")
+    click.echo(f"{count} event{'s' if count > 1 else ''} of {file} in {folder}")
 
 
-def _pictures(events: Events) -> tuple[list[Any], bool]:
+def _pictures(file: str, n: int, start: int, domain: str | None) -> tuple[list[Any], bool]:
     """The pictures, and whether they are of simulation."""
     from hepdann.errors import SchemaError
     from hepdann.evaluation import event_pictures, tensor_pictures
 
     from .inspect import kind_of
 
-    if kind_of(events.file) == "tensors":
+    if kind_of(file) == "tensors":
         from hepdann.tensors import open_tensors
 
-        tensors = open_tensors(events.file)
-        domain = events.domain or "mc"
-        if events.start >= tensors.rows(domain):
+        tensors, domain = open_tensors(file), domain or "mc"
+        if start >= tensors.rows(domain):
             raise SchemaError(
-                f"has {tensors.rows(domain):,} events of {domain}, none with number {events.start}",
-                where=events.file,
+                f"has {tensors.rows(domain):,} events of {domain}, none with number {start}",
+                where=file,
             )
-        return tensor_pictures(tensors, domain, events.n, events.start), domain == "mc"
-    if events.domain is not None:
+        return tensor_pictures(tensors, domain, n, start), domain == "mc"
+    if domain is not None:
         raise click.UsageError("--domain is of tensor files: name the file of MC or of data")
     from hepdann.readers.rows import first_events
 
-    quantity, images, columns = first_events(events.file, events.n, start=events.start)
+    quantity, images, columns = first_events(file, n, start=start)
     known = any(name.rpartition("/")[2] in ("segment", "segments") for name in columns)
     return event_pictures(images, columns, quantity=quantity, truth=known), known

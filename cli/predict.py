@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import tables
-from .convert import split_list
-from .options import PATH, shared, workers_on
+from .options import PATH, shared, split_list, workers_on
 from .tables import counting
 
 if TYPE_CHECKING:

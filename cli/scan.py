@@ -14,6 +14,7 @@ from .options import (
     COLUMNS,
     PATH,
     columns_of,
+    config_of,
     listed,
     numbers,
     shared,
@@ -102,15 +103,16 @@ def _only_resume(context: click.Context) -> None:
 
 
 def _config(path: str | None, flags: dict[str, Any]) -> Config:
-    from hepdann.config import Config, load_config, override
+    from hepdann.config import override
 
     grid = {name: name for name in ("shifts", "t", "alignments", "stack")} | {"lambda_": "lambda"}
     given = {f"scan.{key}": whole(flags.pop(name)) for name, key in grid.items()}
     flags["batch_size"] = whole(flags["batch_size"])
     given |= columns_of(flags)
     given |= {f"train.{key}": value for key, value in flags.items()}
-    config = load_config(path, expand=False) if path is not None else Config()
-    return override(with_workers(config), {k: v for k, v in given.items() if v is not None})
+    return override(
+        with_workers(config_of(path)), {k: v for k, v in given.items() if v is not None}
+    )
 
 
 _OF_NUISANCE = ("nuisance_rejection", "nuisance_inverse_jsd")

@@ -22,9 +22,8 @@ def _shares(ctx: click.Context, param: click.Parameter, value: str) -> list[floa
 @click.command()
 @click.argument("run", type=PATH)
 @click.option("--variable", required=True, help="Column of the data, e.g. m_jj, or an expression.")
-@click.option(
-    "--region", required=True, callback=interval, metavar="LOW,HIGH", help="Signal region."
-)
+@click.option("--region", required=True, callback=interval, metavar="LOW,HIGH",
+              help="Signal region.")  # fmt: skip
 @click.option("--window", required=True, callback=interval, metavar="LOW,HIGH",
               help="From the lower end of the sidebands to the upper.")  # fmt: skip
 @click.option("--method", default="cwola", show_default=True, help="Whose score is cut on.")
@@ -57,22 +56,20 @@ def command(
     points = search(run, variable, region, method=method, **options)
     names = ("observed", "expected", "error", "significance", "chi2")
     if as_json:
-        rows = [
+        content = [
             {"efficiency": p.efficiency, "events": p.events}
             | {name: getattr(p.bump, name) for name in names}
             for p in points
         ]
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json.dumps(content, indent=2))
         return
     title = f"{run}: {variable} within {region[0]:g} to {region[1]:g}, {method}"
     heads = ("sidebands kept", "events", "observed", "expected", "chi²/ndf", "significance")
-    table = tables.table(title, *heads, left=0)
-    for point in points:
-        bump = point.bump
-        table.add_row(
-            f"{point.efficiency:g}", f"{point.events:,}", f"{bump.observed:,}",
-            f"{bump.expected:.1f} ± {bump.error:.1f}", f"{bump.chi2:.2f}",
-            f"{bump.significance:+.2f} σ",
-        )  # fmt: skip
-    tables.console().print(table)
+    rows = [
+        (f"{p.efficiency:g}", f"{p.events:,}", f"{p.bump.observed:,}",
+         f"{p.bump.expected:.1f} ± {p.bump.error:.1f}", f"{p.bump.chi2:.2f}",
+         f"{p.bump.significance:+.2f} σ")
+        for p in points
+    ]  # fmt: skip
+    tables.console().print(tables.table(title, *heads, left=0, rows=rows))
     click.echo(f"local significances, of {len(points)} cuts on one score")

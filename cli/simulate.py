@@ -24,14 +24,12 @@ _TREES = {"bjets": "jets", "jets": "jets"} | {
 @click.option("-o", "--output", required=True, type=PATH,
               help="Folder for the files mc and data; made if it is not there.")  # fmt: skip
 @click.option(
-    "--events",
-    type=int,
+    "--events", type=int,
     help="Events in each file; of bjets, jets, two an event number.  [default: 40,000; of moons "
     "2,000, of numbers and signs 20,000, of shapes 10,000, of showers 60,000, of mnist-m all]",
-)
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="The same seed writes the same values."
-)
+)  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True,
+              help="The same seed writes the same values.")  # fmt: skip
 @click.option("--truth", is_flag=True,
               help="Write the truth of the data too, to a file truth, for studies.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["root", "hdf5"]),
@@ -41,29 +39,26 @@ _TREES = {"bjets": "jets", "jets": "jets"} | {
 @click.option("--image", type=click.Choice(["127x50", "127x94"]),
               help="minerva: how far the detector reaches.  [default: 127x50]")  # fmt: skip
 @click.option(
-    "--fsi",
-    type=click.Choice(["on", "off"]),
+    "--fsi", type=click.Choice(["on", "off"]),
     help="minerva, data: hadrons interact on their way out of the nucleus.  [default: off]",
-)
+)  # fmt: skip
 @click.option("--flux", type=click.Choice(["ME", "LE"]),
               help="minerva, data: neutrino beam.  [default: LE]")  # fmt: skip
 @click.option("--model", type=click.Choice(["nominal", "tuned"]),
               help="minerva, data: events reweighted in W and Q².  [default: nominal]")  # fmt: skip
 @click.option(
-    "--detector",
-    type=click.Choice(["nominal", "shifted"]),
+    "--detector", type=click.Choice(["nominal", "shifted"]),
     help="minerva, data: shifted has energies × 1.1 and 5 % more dead strips.  [default: nominal]",
-)
+)  # fmt: skip
 @click.option("--energy-scale", type=float,
               help="minerva, data: factor on the energies of hits.  [default: 1]")  # fmt: skip
 @click.option("--smearing", type=float,
               help="minerva, data: relative smearing of energies.  [default: 0]")  # fmt: skip
 @click.option(
-    "--dead",
-    type=float,
+    "--dead", type=float,
     help="minerva, data: share of strips that are dead in the data alone.  [default: 0]; jets, "
     "data: share of the circle in φ that sees nothing.  [default: 0.05]",
-)
+)  # fmt: skip
 @click.option("--missing", type=click.FloatRange(0, 1),
               help="jets, data: share of constituents that are lost.  [default: 0.1]")  # fmt: skip
 @click.option("--pt-scale", type=click.FloatRange(0, min_open=True),

@@ -6,10 +6,11 @@ markup of rich.
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +22,28 @@ from hepdann.display import table as empty_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["WIDTH", "console", "counting", "figure", "measured", "plus_minus", "spread", "table"]
+__all__ = [
+    "WIDTH", "console", "counting", "echo_json", "figure", "measured", "plus_minus", "spread",
+    "table",
+]  # fmt: skip
 
 _LINE_EVERY = 10.0  # seconds
 
 
-def table(title: str | None = None, *columns: str, left: int = 1) -> Table:
-    """An empty table of which the first ``left`` columns hold text, and all others numbers."""
+def echo_json(content: Any) -> None:
+    """Print JSON, in which no number is infinite or NaN."""
+    click.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def table(
+    title: str | None = None, *columns: str, left: int = 1, rows: Iterable[Sequence[str]] = ()
+) -> Table:
+    """A table of which the first ``left`` columns hold text, and all others numbers."""
     made = empty_table(title)
     for number, name in enumerate(columns):
         made.add_column(name, justify="left" if number < left else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
     return made
 
 

@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import click
 
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
-from .interruption import Interruption, interruptible
-from .options import COLUMNS, PATH, columns_of, separate, shared, whole, with_workers
-
-if TYPE_CHECKING:
-    from hepdann.live import Live
-    from hepdann.runs import Run
-
-
-class Inputs(NamedTuple):
-    """The tensor files of the command line, and whether they were named on it."""
-
-    tensors: Path
-    data: Path | None
-    named: bool
+from .interruption import interruptible
+from .options import COLUMNS, PATH, columns_of, config_of, separate, shared, whole, with_workers
 
 
 @click.command()
 @click.argument("tensors", default="tensors.h5", type=PATH)
 @click.argument("data", required=False, type=PATH)
 @click.option(
-    "--shift",
-    help=f"Train on pseudo-data: {', '.join(SHIFTS)}; a+b acts one after the other.",
+    "--shift", help=f"Train on pseudo-data: {', '.join(SHIFTS)}; a+b acts one after the other."
 )
 @click.option("--t", type=float, help="Of the shift; larger t is a smaller shift.")
 @click.option(
-    "--method",
-    "methods",
-    multiple=True,
+    "--method", "methods", multiple=True,
     help=f"{', '.join(METHODS)}; quantile+dann trains on the aligned target; repeatable.  "
     "[default: dann]",
-)
+)  # fmt: skip
 @click.option("--auxiliary", "auxiliaries", multiple=True, metavar="NAME:T",
               help="Shift of a labelled copy of the MC for the hybrid methods; repeatable.  "
               "[default: sine-third and sine-fifth at --t]")  # fmt: skip
@@ -106,10 +91,9 @@ class Inputs(NamedTuple):
               help="Ask first whether there is a shift at all.")  # fmt: skip
 @shared("oracle", "config", "output")
 @click.option(
-    "--resume",
-    is_flag=True,
+    "--resume", is_flag=True,
     help="Go on with the unfinished run of -o; with TENSORS, begin it if it is not there.",
-)
+)  # fmt: skip
 @click.option("--find-lr", is_flag=True, help="Suggest a learning rate, and train nothing.")
 def command(
     tensors: Path,
@@ -138,14 +122,26 @@ def command(
     if resume and output is None:
         raise click.UsageError("--resume needs the run's folder: -o runs/NAME")
     source = click.get_current_context().get_parameter_source("tensors")
-    named = Inputs(tensors, data, source is not click.core.ParameterSource.DEFAULT)
+    named = source is not click.core.ParameterSource.DEFAULT
     with interruptible() as interruption, Live() as live:
-        run = _train(named, output, resume, (config_path, flags), live, interruption)
-    from hepdann.runs import first_process  # torch: not before somebody listens
+        from hepdann import runs  # torch: not before somebody listens
+        from hepdann.config import override
+        from hepdann.store.training_record import given_settings, has_begun
 
+        config, given = config_of(config_path), _flags(flags)
+        hooks: dict[str, Any] = {
+            "report": interruption.wrap(live.report), "stop": interruption,
+            "partial": interruption.partial,
+        }  # fmt: skip
+        if resume and output is not None and (has_begun(output) or not named):
+            hooks |= {"tensors": tensors, "data": data} if named else {}
+            run = runs.resume(output, given=given_settings(config, given), **hooks)
+        else:
+            config = override(with_workers(config), given)
+            run = runs.train(tensors, data=data, output=output, config=config, **hooks)
     from .evaluate import show, show_timing
 
-    if not first_process():
+    if not runs.first_process():
         return interruption.code
     show(run.folder, run.metrics, brief=True)
     click.echo(f"run: {run.folder}")
@@ -163,12 +159,13 @@ def _suggest(
     tensors: Path, data: Path | None, config_path: str | None, flags: dict[str, Any]
 ) -> None:
     from hepdann import open_tensors
-    from hepdann.config import Config, load_config, override
+    from hepdann.config import override
     from hepdann.runs import suggest_rates
 
-    config = load_config(config_path, expand=False) if config_path is not None else Config()
     second = None if data is None else open_tensors(data)
-    stacks = suggest_rates(open_tensors(tensors), override(config, _flags(flags)), data=second)
+    stacks = suggest_rates(
+        open_tensors(tensors), override(config_of(config_path), _flags(flags)), data=second
+    )
     for stack in stacks:
         rates = stack.rates
         click.echo(
@@ -226,36 +223,3 @@ def _widths(text: str) -> list[Any]:
 _READ = {"batch_size": whole, "workers": whole, "learning_rate": _rates} | dict.fromkeys(
     ("extractor", "label_head", "domain_head"), _widths
 )
-
-
-def _train(
-    inputs: Inputs,
-    output: Path | None,
-    resume: bool,
-    settings: tuple[str | None, dict[str, Any]],
-    live: Live,
-    interruption: Interruption,
-) -> Run:
-    from hepdann import runs
-    from hepdann.config import Config, load_config, override
-
-    path, flags = settings
-    given = _flags(flags)
-    config = load_config(path, expand=False) if path is not None else Config()
-    hooks: dict[str, Any] = {
-        "report": interruption.wrap(live.report), "stop": interruption,
-        "partial": interruption.partial,
-    }  # fmt: skip
-    if resume and output is not None:
-        from hepdann.store.training_record import given_settings, has_begun
-
-        if has_begun(output) or not inputs.named:
-            where: dict[str, Any] = {}
-            if inputs.named:
-                where = {"tensors": inputs.tensors, "data": inputs.data}
-            said = given_settings(config, given)
-            return runs.resume(output, **where, given=said, **hooks)
-    return runs.train(
-        inputs.tensors, data=inputs.data, output=output,
-        config=override(with_workers(config), given), **hooks,
-    )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,7 +61,7 @@ def command(
     path = write_working_points(run, points)
     if as_json:
         content = WorkingPoints(points=points).model_dump(mode="json")
-        click.echo(json.dumps(content, indent=2, allow_nan=False))
+        tables.echo_json(content)
         return
     show(rows, folds=scores.folds > 0)
     click.echo(f"written: {path}")
