@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -213,7 +213,7 @@ class _Export:
             "method": self.method,
             "domain": self.domain,
             "classes": list(self.model.classes),
-            "inputs": [one.to_dict() for one in layout.inputs],
+            "inputs": [asdict(one) for one in layout.inputs],
             "features": [
                 {
                     "name": name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -56,10 +56,6 @@ class GraphInput:
     kind: str
     unit: str = ""
     missing: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -134,15 +130,12 @@ def plan(
     info: Mapping[str, Mapping[str, Any]] | None = None,
     outside: Collection[str] = (),
 ) -> GraphPlan:
-    """Which inputs there are, and how features follow from them.
+    """Which inputs there are, and how the features follow from them.
 
-    Args:
-        names: of the features, in order.
-        missing: the sentinel of each feature that has one.
-        indicators: columns that are 1 where a feature is missing, with that feature.
-        info: of each feature ``expression`` and ``unit``, as the conversion left it; without it the
-            inputs are the features.
-        outside: features that are inputs, whatever their expression.
+    ``missing`` are the sentinels of features that have one; ``indicators`` are columns that are 1
+    where a feature is missing, with that feature; ``info`` is of each feature ``expression`` and
+    ``unit``, as the conversion left it, and without it the inputs are the features. Those
+    ``outside`` are inputs, whatever their expression.
     """
     known = info or {}
     features = []
@@ -193,13 +186,10 @@ def add_features(graph: Graph, plan: GraphPlan, table: Value) -> Features:
 def known_values(graph: Graph, columns: Value) -> Features:
     """What there is of columns, 0 elsewhere."""
     known = graph.binary("Equal", graph.sub(columns, columns), 0.0)  # neither NaN nor infinite
-    return Features(graph.where(known, _bounded(graph, columns), 0.0, rounded=True), known)
-
-
-def _bounded(graph: Graph, x: Value) -> Value:
-    """Within ±10³⁰: pairs of numbers need room above the largest."""
-    x = graph.where(graph.binary("Less", x, _LARGEST), x, _LARGEST)
-    return graph.where(graph.binary("Greater", x, -_LARGEST), x, -_LARGEST)
+    # within ±10³⁰: pairs of numbers need room above the largest
+    x = graph.where(graph.binary("Less", columns, _LARGEST), columns, _LARGEST)
+    x = graph.where(graph.binary("Greater", x, -_LARGEST), x, -_LARGEST)
+    return Features(graph.where(known, x, 0.0, rounded=True), known)
 
 
 def _masked(graph: Graph, x: Value, sentinels: Sequence[float]) -> Value:

@@ -19,11 +19,11 @@ Pair = tuple[Value, Value | None]  # a number and, if any, what rounding took fr
 _SPLITTER = 4097.0  # 2^12 + 1
 
 
-def pieces(constant: ArrayLike, count: int = 3) -> list[NDArray[np.float32]]:
-    """Numbers of 12 bits that add up to a constant of float64, largest first."""
+def pieces(constant: ArrayLike) -> list[NDArray[np.float32]]:
+    """Three numbers of 12 bits that add up to a constant of float64, largest first."""
     rest = np.asarray(constant, np.float64)
     parts = []
-    for _ in range(count):
+    for _ in range(3):
         mantissa, exponent = np.frexp(rest)
         part = np.ldexp(np.rint(np.ldexp(mantissa, 12)), exponent - 12)
         parts.append(part.astype(np.float32))

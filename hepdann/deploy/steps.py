@@ -211,7 +211,9 @@ def add_module(graph: Graph, module: nn.Module, x: Value | Images | ObjectInputs
     """
     kind = type(module)  # a class that is derived from one of these may do something else
     if kind is ViewsNetwork and isinstance(x, tuple):
-        return _views(graph, module, x)
+        network: Any = module
+        parts = [_tower(graph, *one) for one in zip(network.towers, x, strict=True)]
+        return add_module(graph, network.trunk, graph.concat(parts))
     if kind is ObjectsNetwork and isinstance(x, ObjectInputs):
         return _objects(graph, module, x)
     if isinstance(x, Value):
@@ -237,12 +239,6 @@ def add_module(graph: Graph, module: nn.Module, x: Value | Images | ObjectInputs
         mend="export a run with a perceptron or with towers as minerva-2016, or the module itself "
         "with torch.onnx",
     )
-
-
-def _views(graph: Graph, network: Any, images: Images) -> Value:
-    """A tower for each view, and the trunk."""
-    towers = zip(network.towers, images, strict=True)
-    return add_module(graph, network.trunk, graph.concat([_tower(graph, *one) for one in towers]))
 
 
 def _tower(graph: Graph, tower: Any, x: Value) -> Value:
