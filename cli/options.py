@@ -84,9 +84,8 @@ def shared(*names: str) -> Callable[[_Command], _Command]:
 def workers_on(cluster: str | None, workers: Any) -> Any:
     """Give the tasks of this command to a cluster, until it ends; say where it can be watched.
 
-    Returns:
-        The number of workers; without a cluster ``workers``. What is no number there stands for
-        as many as there are.
+    Returns the number of workers; without a cluster ``workers``. What is no number there stands for
+    as many as there are.
     """
     number = whole(workers)
     if cluster is None:

@@ -74,11 +74,9 @@ def regular_file(
 
 @contextmanager
 def opened_picture(path: Path, most: int = 50_000_000) -> Iterator[Image]:
-    """Open a picture whose pixels are read within the context.
+    """Open a picture of at most so many pixels, which are read within the context.
 
-    Args:
-        path: a file of a format that Pillow reads without other programs.
-        most: pixels that it may have.
+    Its format is one that Pillow reads without other programs.
 
     Raises:
         ReadError: it is damaged, too large, or none.

@@ -43,10 +43,8 @@ def provenance(
 ) -> dict[str, Any]:
     """What is stored with every file that hepdann makes, for JSON.
 
-    Args:
-        inputs: one :func:`describe_file` an input.
-        settings: every value that was used.
-        **extra: further entries, for example the files that were skipped.
+    The inputs are a :func:`describe_file` each, the settings every value that was used; further
+    entries are, for example, the files that were skipped.
     """
     return {
         "hepdann": __version__,

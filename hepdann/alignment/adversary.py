@@ -82,13 +82,9 @@ def fit_stack(
 ) -> FittedStack:
     """Play K games side by side; a member depends on its own seed and weights alone.
 
-    Args:
-        target: (n, F) standardised events to be mapped.
-        source: (m, F) standardised events that they shall look like.
-        target_weight: K times (n,), mean |w| of 1.
-        source_weight: K times (m,), likewise; members may weight the source differently.
-        seeds: K seeds, of the critic's start and of the batches.
-        options: of the game.
+    The events (n, F) of the target, which are mapped, and (m, F) of the source are standardised.
+    Their weights, K times (n,) or (m,), are of mean |w| 1; members may weight the source
+    differently.
 
     Returns:
         The averaged maps; without a feature there is no game, and they are empty.
@@ -171,15 +167,10 @@ class _Game:
     def step(
         self, target: Values, wt: Values, source: Values, ws: Values, noise: Values | None, at: int
     ) -> None:
-        """One step of the critics, then where it is their turn one of the maps.
+        """A step of the critics, then where it is their turn one of the maps; ``at`` is its number.
 
-        Args:
-            target: (K, F, n) events.
-            wt: (K, n) their weights.
-            source: likewise.
-            ws: likewise.
-            noise: (K, noise, n) numbers that the maps are given too.
-            at: number of the step.
+        Events are (K, F, n) of target and source, their weights (K, n); the (K, noise, n) numbers
+        are given to the maps too.
         """
         late = max(0.0, 2 * at / self.options.steps - 1)
         rate = self.options.learning_rate * 0.5 * (1 + math.cos(math.pi * late))

@@ -280,13 +280,9 @@ class _Problem:
     def moment(
         self, fractions: Floats, c: int, drawn: Sequence[NDArray[np.intp]] | None = None
     ) -> float:
-        """M of class c at these fractions.
+        """M of class c at these fractions (C,) of all classes, the mean over the partitions.
 
-        Args:
-            fractions: (C,) of all classes.
-            c: the class.
-            drawn: rows of source and target, of which one of the partitions is looked at;
-                otherwise M is that of all events, the mean over all partitions.
+        Of rows of source and target that were drawn, it is that of one partition.
         """
         parts = self.partitions[: None if drawn is None else 1]
         rows = drawn or [np.arange(len(events)) for events in (self.source, self.target)]

@@ -43,14 +43,9 @@ def conjugate(
 ) -> tuple[Floats, Floats, Floats]:
     """A, b and centre of "standardise, z ↦ core z + shift, give the source's mean and width".
 
-    A feature that has no finite entry on one side is left as it is and stays out of the others;
-    one without width on one side is moved, as :class:`Moments` does it.
-
-    Args:
-        core: (F, F), between standardised features.
-        shift: (F,), likewise.
-        of_target: mean and width of the target.
-        of_source: of the source.
+    ``core`` (F, F) and ``shift`` (F,) act between standardised features. A feature that has no
+    finite entry on one side is left as it is and stays out of the others; one without width on one
+    side is moved, as :class:`Moments` does it.
     """
     known = ~(np.isnan(of_target.width) | np.isnan(of_source.width))
     active = known & (of_target.width > 0) & (of_source.width > 0)

@@ -40,15 +40,10 @@ def subspace_scores(
 ) -> tuple[Floats, int]:
     """Class probabilities of events of the target, by logistic regression on the aligned source.
 
-    The dimension is the smallest whose accuracy on the half of the source that the regression has
-    not seen is within .002 of the best: no label of the target enters.
-
-    Args:
-        source: (N, F) features.
-        label: (N,) class of each.
-        target: (M, F) features that the axes are fitted to.
-        test: (K, F) features of the target to be scored.
-        seed: of the halves.
+    Features are (N, F) of the source, with (N,) classes, (M, F) of the target, to which the axes
+    are fitted, and (K, F) to be scored. The dimension is the smallest whose accuracy on the half of
+    the source that the regression has not seen is within .002 of the best: no label of the target
+    enters.
 
     Returns:
         (K, C), and the dimension.

@@ -327,13 +327,10 @@ def family(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> 
 def parsed(
     text: str, names: Sequence[str], sigma: Floats, known: Mapping[str, Callable[[], Family]]
 ) -> Family:
-    """The family of that text.
+    """The family of a text as :func:`family` takes it.
 
-    Args:
-        text: as :func:`family` takes it.
-        names: of the features that a detector may act on.
-        sigma: (F,) their standard deviations in MC.
-        known: makes each shift by its name.
+    Names and (F,) standard deviations in MC are of the features that a detector may act on;
+    ``known`` makes each shift by its name.
 
     Raises:
         ConfigError: no such family or feature.

@@ -67,13 +67,9 @@ class FamilyFit:
 
 
 class Problem:
-    """MC against the data, for any map of the MC.
+    """MC without missing values against the distributions of the data, for any map of the MC.
 
-    Args:
-        mc: labelled events without missing values.
-        data: the distributions of the data.
-        held: keep the class fractions of MC.
-        seed: of the noise of maps.
+    The class fractions of MC are kept where they are ``held``.
     """
 
     def __init__(self, mc: Source, data: Marginals, *, held: bool, seed: int) -> None:
@@ -262,14 +258,9 @@ def fit_family(
 
 
 def explored(problem: Problem, family: Family) -> tuple[float, Floats]:
-    """The best of the minima that a family's starting points lead to.
+    """The best minimum that a family's starting points lead to: distance, and (K,) parameters.
 
-    Args:
-        problem: as a rule of a few thousand events.
-        family: the maps.
-
-    Returns:
-        The distance, and the (K,) parameters.
+    The problem is as a rule one of a few thousand events.
     """
     starts = family.starts()
     at_start = np.array([problem.distance(family, start) for start in starts])
@@ -311,9 +302,7 @@ def fit_from(problem: Problem, family: Family, start: Floats) -> FamilyFit:
 def leading_variation(covariance: Floats, jacobian: Floats) -> Floats:
     """The variation (K,) of one standard error that changes the distributions most.
 
-    Args:
-        covariance: (K, K) of the parameters.
-        jacobian: (n, K) derivatives of the distributions.
+    It follows from the covariance (K, K) and the derivatives (n, K) of the distributions.
     """
     if not len(covariance):
         return np.zeros(0)

@@ -170,13 +170,8 @@ class Place:
 class FreeProblem:
     """The least-squares problem of a free map, at class fractions of the data that are held.
 
-    Args:
-        mc: labelled events without missing values.
-        target: the data, likewise.
-        identity: the map that changes nothing.
-        seed: of random directions and noise.
-        directions: random directions beside the features.
-        pull: how strongly the parameters are drawn toward the identity.
+    No event has a missing value. ``directions`` are random ones beside the features, ``pull`` is
+    how strongly the parameters are drawn toward the identity.
     """
 
     def __init__(
@@ -281,10 +276,6 @@ class FreeProblem:
 
     def refine(self, start: Floats, steps: int) -> tuple[float, Floats]:
         """Follow to the nearest minimum, drawn toward the identity (Levenberg and Marquardt).
-
-        Args:
-            start: all parameters.
-            steps: at most.
 
         Returns:
             What was minimised, and all parameters.

@@ -58,12 +58,8 @@ def fit_free(
 ) -> tuple[FreeMap, float, Callable[[], Floats]]:
     """Fit a free map to the data at given class fractions of MC.
 
-    Args:
-        mc: labelled events, at the class fractions of the data as far as they are known; those
-            with a missing feature are left out.
-        target: the data, likewise.
-        seed: of the search.
-        directions: random directions beside the features.
+    The MC are at the class fractions of the data as far as these are known; events with a missing
+    feature are left out. Random directions stand beside the features.
 
     Returns:
         The map, the mean squared difference of the distributions that is left, and what computes
@@ -119,15 +115,10 @@ def fit_free_objects(
 ) -> tuple[FreeObjects, Callable[[], Floats]]:
     """Fit free maps to the features of the event and of the objects, table by table.
 
-    Args:
-        mc: labelled events, at the class fractions of the data as far as they are known.
-        target: the data.
-        seed: of the search.
-        **options: of :func:`.fit_free`.
+    The arguments are those of :func:`fit_free`.
 
     Returns:
-        The map, and what computes the change of all parameters, one standard error of it, as of
-        :func:`.fit_free`.
+        The map, and what computes the change of all parameters, as of :func:`fit_free`.
     """
     maps: list[FreeMap | None] = []
     variations: list[Callable[[], Floats]] = []
@@ -246,12 +237,9 @@ def _alike(weight: Floats, n: int, generator: np.random.Generator) -> NDArray[np
 def _tables(
     problem: FreeProblem, y: Floats, maps: Maps
 ) -> tuple[list[Floats], dict[tuple[int, int], Floats]]:
-    """What maps of single features, and of pairs of them, leave.
+    """What is left by maps of single features, (q,) each, and by maps of pairs of them.
 
-    Args:
-        problem: of which the MC are mapped.
-        y: (N, M) data before the mixing.
-        maps: of each of these M features.
+    ``y`` is (N, M) data before the mixing, ``maps`` those of each of these M features of the MC.
     """
     k, m = problem.shape[1], len(maps)
     data = Marginals(
@@ -280,11 +268,7 @@ def _combinations(
 ) -> list[tuple[int, ...]]:
     """The identity, all maps that only rise, and the combinations that fit pairs of features best.
 
-    Args:
-        problem: of which the MC are mapped.
-        y: (N, F) data before the mixing.
-        maps: of each feature.
-        generator: of the combinations that are improved one feature at a time.
+    Random combinations are improved one feature at a time; ``y`` is (N, M) data before the mixing.
     """
     alone, both = _tables(problem, y[:, list(maps)], maps)
     ends: dict[tuple[int, ...], float] = {}

@@ -28,20 +28,14 @@ _KNOTS = 64  # of each cumulative distribution
 class Marginals:
     """The data's distribution along each direction, and where the events of a sample lie in it.
 
-    Args:
-        features: (N, F) of the data, without missing values.
-        weight: (N,) of the data, of either sign.
-        directions: random directions beside the features themselves.
-        seed: of the directions.
-        pairs: half of the random directions are sums and differences of two features, which see
-            most of what these two do together.
+    (N, F) features of the data have no missing values, their (N,) weights are of either sign. With
+    ``pairs`` half of the random directions, which stand beside the features, are sums and
+    differences of two features: they see most of what these two do together.
 
     Attributes:
         directions: (F, P), in units of the data's standard deviations.
         cdf: (P, B) of the data at the knots.
         root: (P, B) square root of the weight of each difference; 0 behind the last knot.
-        features: of the data.
-        weight: likewise.
 
     Raises:
         HepdannError: too few events.
@@ -111,11 +105,8 @@ class Marginals:
     ) -> Floats:
         """Cumulative distributions (C, P, B) of each class; 0 of one without events.
 
-        Args:
-            features: (n, F) of the events.
-            weight: (n,) of either sign.
-            label: (n,) class; ``None`` of a single one.
-            classes: their number C.
+        The (n, F) events have weights (n,) of either sign; without labels (n,) they are of one
+        class.
         """
         return _cumulative(self._sums(*self._along(features), weight, label, classes)[0])
 
@@ -128,13 +119,7 @@ class Marginals:
         return _cumulative(sums)[0], below
 
     def apart(self, row: int, along: Floats, weight: Floats) -> Floats:
-        """Distances (m,) of m samples from the data in one direction.
-
-        Args:
-            row: of the direction.
-            along: (m, n) events of each sample along it.
-            weight: (n,) of the events.
-        """
+        """Distances (m,) from the data along a row's direction, of samples (m, n) of events."""
         rows = np.full(len(along), row)
         (f,) = _cumulative(self._sums(along / self._step[row], rows, weight)[0])
         return np.asarray((((f - self.cdf[row]) * self.root[row]) ** 2).sum(axis=1))
@@ -142,10 +127,9 @@ class Marginals:
     def moved(self, below: NDArray[np.int16], columns: NDArray[np.float32]) -> NDArray[np.float32]:
         """Derivatives (P, B, K) of weighted differences, where events move along each direction.
 
-        Args:
-            below: (P, n) as of :meth:`placed`.
-            columns: (n, K) how far each of K parameters moves an event along any direction, times
-                its share of the weights; K is a multiple of 8.
+        ``below`` (P, n) is that of :meth:`placed`; ``columns`` (n, K) are how far each of K
+        parameters, a multiple of 8, moves an event along any direction, times its share of the
+        weights.
         """
         sums = _between(below, columns, self._count)
         sums *= self._fall
@@ -197,14 +181,9 @@ class Marginals:
         return sums, below
 
     def response(self, operator: Floats, features: Floats) -> Floats:
-        """What each event adds to linear functions of the distribution.
+        """(K, n) what each of (n, F) events adds to K functions Σ operator · F of the distribution.
 
-        Args:
-            operator: (K, P, B) coefficients of K functions Σ operator · F.
-            features: (n, F) of the events.
-
-        Returns:
-            (K, n); the functions are the weighted means of these.
+        The operator is (K, P, B); the functions are the weighted means of what is returned.
         """
         from scipy.sparse import csr_array
 

@@ -67,12 +67,8 @@ def mixture_of(mapped: Source, mc: Source, target: Target, *, held: bool, seed: 
     score is that of boosted trees, of either half of the events by the MC of the other. A free map
     was fitted to the features by themselves: what counts behind it are the others, given these.
 
-    Args:
-        mapped: labelled events as a calibration maps them, at its class fractions.
-        mc: the same events as they are.
-        target: the data; no label of them is read.
-        held: behind a free map, at these class fractions; otherwise at the best ones.
-        seed: of halves, trees and dither.
+    Events are ``mapped`` at the fractions of a calibration, which are kept where they are ``held``,
+    as behind a free map; ``mc`` are the same events as they are. No label of the data is read.
     """
     from scipy.special import chdtrc
 

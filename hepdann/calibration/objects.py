@@ -157,14 +157,12 @@ def _shift(name: str, objects: Objects) -> ObjectShift:
 
 
 def object_family(text: str, objects: Objects, names: Sequence[str]) -> Family:
-    """The family that ``--family`` names, of objects.
+    """The family that ``--family`` names, of objects, which fix scales.
 
-    Args:
-        text: a shift of objects or of features; ``scale``, ``offset`` or ``smear`` as
-            :func:`.family` takes them. A feature of objects is named as the file names it, where
-            several collections have one of that name ``jets.pt``.
-        objects: of MC, which fix scales.
-        names: of features, those of the event first.
+    The text is a shift of objects or of features; ``scale``, ``offset`` or ``smear`` as
+    :func:`.family` takes them. A feature of objects is named as the file names it, where several
+    collections have one of that name ``jets.pt``; the names are of features, those of the event
+    first.
 
     Raises:
         ConfigError: no such family or feature.

@@ -68,14 +68,7 @@ class RefinerMap(FittedMap):
 def fit_refiner(
     mc: Source, target: Target, *, seed: int = 0, options: AdversaryOptions = _OPTIONS
 ) -> RefinerMap:
-    """Fit a refiner to the data at the class fractions of MC.
-
-    Args:
-        mc: labelled events without missing values.
-        target: the data, likewise.
-        seed: of the game.
-        options: of the game.
-    """
+    """Fit a refiner to the data at the class fractions of MC; no event has a missing value."""
     x, y = (np.asarray(events.features, dtype=np.float64) for events in (mc, target))
     centre, sigma = x.mean(axis=0), x.std(axis=0)
     varies = np.flatnonzero(sigma > 0)

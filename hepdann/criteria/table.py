@@ -21,15 +21,9 @@ from . import outputs
 from .outputs import dev, importance_weighted, reverse_validation
 
 __all__ = [
-    "CRITERIA",
-    "Candidate",
-    "Comparison",
-    "Criterion",
-    "Evidence",
-    "as_criterion",
-    "register",
+    "CRITERIA", "Candidate", "Comparison", "Criterion", "Evidence", "as_criterion", "register",
     "tabulate",
-]
+]  # fmt: skip
 
 Floating = NDArray[np.floating]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -81,13 +75,9 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """All candidates at once, so that what they share is computed once.
+    """All candidates, methods and single networks: what they share is computed once.
 
-    Attributes:
-        candidates: methods and single networks.
-        events: what they are judged on.
-        teacher: (M, C) scores of the target events that the others are compared with.
-        seed: of the random parts.
+    The teacher, (M, C) scores of the target events, is what the others are compared with.
     """
 
     candidates: Sequence[Candidate]

@@ -79,12 +79,7 @@ class Plan:
 def plan(name: str, output: Path, data: Path | None, seeds: int, epochs: int | None = None) -> Plan:
     """What a benchmark trains; files that several trainings share are made.
 
-    Args:
-        name: one of :data:`NAMES`.
-        output: folder of the benchmark.
-        data: folder with the data sets; default what HEPDANN_DATA names.
-        seeds: networks of each method.
-        epochs: of each training; default those of the shipped configuration.
+    The arguments are those of :func:`.benchmark`, the name is one of :data:`NAMES`.
 
     Raises:
         ConfigError: no such benchmark, or a data set that is not there: it says where it is.
@@ -267,12 +262,8 @@ def _trials(
 ) -> tuple[tuple[str, Trial], ...]:
     """A trial for each seed and line, line by line: a stop leaves whole lines of the table.
 
-    Args:
-        experiment: its title.
-        path: the tensor file.
-        folder: of the trainings.
-        config: with their settings.
-        words: the lines, in their order.
+    They train on a tensor file, in a folder, with settings; the words name the lines, in their
+    order.
     """
     base = config.train.model_copy(update={"seeds": 1, "workers": 1, "alignments": []})
     beyond = {

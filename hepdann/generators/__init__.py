@@ -7,13 +7,6 @@ from .training import Examples, open_generator, read_examples, train_generator
 from .validation import compare_showers, held_out, validate_generator
 
 __all__ = [
-    "Examples",
-    "Generator",
-    "compare_showers",
-    "held_out",
-    "open_generator",
-    "read_examples",
-    "train_generator",
-    "validate_generator",
-    "write_generated",
-]
+    "Examples", "Generator", "compare_showers", "held_out", "open_generator", "read_examples",
+    "train_generator", "validate_generator", "write_generated",
+]  # fmt: skip

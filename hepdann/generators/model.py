@@ -77,10 +77,7 @@ def networks_of(shape: Sequence[int], pictures: bool, classes: int, settings: Ge
     asked = len(settings.conditions) + (classes if classes > 1 else 0)
     hidden, latent = settings.hidden, settings.latent
     if pictures:
-        return (
-            PictureGenerator(shape, asked, hidden, latent),
-            PictureCritic(shape, asked, hidden),
-        )
+        return (PictureGenerator(shape, asked, hidden, latent), PictureCritic(shape, asked, hidden))
     return ShowerGenerator(shape[1:], asked, hidden, latent), ShowerCritic(shape[1:], asked, hidden)
 
 

@@ -46,14 +46,7 @@ class _Stands(Stored):
 
 
 class Training:
-    """The networks of a training, and how far they are.
-
-    Args:
-        events: those of the training split.
-        classes: number of classes.
-        pictures: whether they are pictures.
-        settings: of the training.
-    """
+    """The networks of a training on the events of the training split, and how far they are."""
 
     def __init__(
         self, events: Examples, classes: int, pictures: bool, settings: GeneratorSettings
@@ -80,10 +73,8 @@ class Training:
             keep: Callable[[], None]) -> None:  # fmt: skip
         """Train to the last step.
 
-        Args:
-            progress: called with the steps done and the steps in all.
-            stop: asked before each step.
-            keep: writes a checkpoint.
+        Steps done and in all are reported; it asks before each whether to stop, and writes
+        checkpoints.
 
         Raises:
             Interrupted: it was stopped; a checkpoint is written.

@@ -67,10 +67,7 @@ class ObjectLists:
     ) -> None:
         """Fill the rows of some events, NaN where an object was left out.
 
-        Args:
-            columns: of all rows.
-            inputs: the events.
-            scores: (objects, C) by collection.
+        The columns are those of all rows, the scores (objects, C) by collection.
         """
         for collection, names in self.columns.items():
             part = inputs.objects[collection]

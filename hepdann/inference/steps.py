@@ -266,9 +266,7 @@ class FoldMean:
 Step = Branch | Combination | FoldMean
 
 
-def _means(
-    parts: Iterable[tuple[NDArray[np.float32], ...]],
-) -> tuple[NDArray[np.float32], ...]:
+def _means(parts: Iterable[tuple[NDArray[np.float32], ...]]) -> tuple[NDArray[np.float32], ...]:
     """The mean of each collection's scores."""
     return tuple(np.mean(one, axis=0) for one in zip(*parts, strict=True))
 

@@ -173,17 +173,10 @@ class Method:
 
 
 def label_loss(network: AdversarialNetwork, features: Tensor, batch: Batch) -> Tensor:
-    """Cross entropy of the labelled events, ``Σ w ℓ / (B · mean w)``, mean over their domains.
+    """Cross entropy (K,) of the labelled events, ``Σ w ℓ / (B · mean w)``, mean over their domains.
 
-    With one class it is a regression, and ℓ the squared error.
-
-    Args:
-        network: gives the label head.
-        features: (K, H, (D - 1) * B) feature layer of the labelled domains.
-        batch: labels and weights.
-
-    Returns:
-        (K,) one loss a member.
+    With one class it is a regression, and ℓ the squared error. The features (K, H, (D - 1) * B) are
+    those of the labelled domains.
     """
     logits = network.label_logits(features)
     label, weight = batch.label.flatten(1), batch.weight[:, :-1].flatten(1)
@@ -228,14 +221,9 @@ def domain_loss(
     """``½ (L_d^source + L_d^target)``, source 0 and target 1, behind the reversal layer.
 
     Labelled copies of the source are source here: all labelled domains together weigh ½. Where the
-    domain head has a class for each of the D domains it is their mean cross entropy.
-
-    Args:
-        network: gives the domain head.
-        features: (K, H, D * B) feature layer, domain after domain.
-        batch: weights.
-        lambda_: (K,) factor on the gradient that enters the features.
-        emphasis: (K, D, B) factors on the event weights.
+    domain head has a class for each of the D domains it is their mean cross entropy. The features
+    are (K, H, D * B), domain after domain; λ (K,) is the factor on the gradient that enters them;
+    the emphasis (K, D, B) multiplies the event weights.
 
     Returns:
         (K,) one loss a member, and (K,) the share of events whose domain is recognised.

@@ -40,19 +40,12 @@ _NARROWEST = 5.0  # |logarithm of the width| of a Gaussian, in standard deviatio
 
 
 def distance_correlation(x: Tensor, z: Tensor, weight: Tensor) -> Tensor:
-    """Weighted squared distance correlation, 0 where x and z are independent and 1 at most.
+    """Weighted squared distance correlation (K,), 0 where x and z are independent and 1 at most.
 
     ``dCov²(x, z) / sqrt(dCov²(x, x) dCov²(z, z))`` with dCov² = Σ w_i w_j A_ij B_ij / (Σw)², A and
     B the doubly centred distances (Székely et al. 2007; eq. (8) of the paper, whose weights are
-    positive). Where weights of both signs leave little of Σw, it is held at 5 % of Σ|w|.
-
-    Args:
-        x: (K, n) scores.
-        z: (K, n) nuisance.
-        weight: (K, n) event weights, of either sign.
-
-    Returns:
-        (K,) one value a member.
+    positive). Scores x, nuisance z and weights, of either sign, are (K, n). Where weights of both
+    signs leave little of Σw, it is held at 5 % of Σ|w|.
     """
     total, size = weight.sum(-1, keepdim=True), weight.abs().sum(-1, keepdim=True)
     share = weight / torch.maximum(total, _LEAST * size).clamp(min=_SMALLEST)
@@ -129,9 +122,6 @@ def planed(domains: Domains) -> Source:
 
     In every bin a class is given the share that all classes have there, one nuisance after the
     other, three times round. A bin where a class has no positive sum of weights stays as it is.
-
-    Args:
-        domains: with nuisances.
     """
     source, nuisances = domains.source, domains.nuisances
     assert nuisances is not None
@@ -180,19 +170,11 @@ PLANING = Method(
 def nuisance_loss(
     network: AdversarialNetwork, logits: Tensor, batch: Batch, lambda_: Tensor
 ) -> Tensor:
-    """``-Σ w ln p(z | score) / n``, summed over the nuisances z: L_r of the paper.
+    """``-Σ w ln p(z | score) / n`` (K,), summed over the nuisances z: L_r of the paper.
 
     Of a continuous z, in units of its standard deviation, p is a mixture of five Gaussians; of a
-    categorical one a probability for each value.
-
-    Args:
-        network: gives the adversary.
-        logits: (K, outputs, n) of the label head for the labelled events.
-        batch: nuisances and their weights.
-        lambda_: (K,) factor on the gradient that reaches the logits, reversed.
-
-    Returns:
-        (K,) one loss a member.
+    categorical one a probability for each value. The logits (K, outputs, n) are of the label head
+    for the labelled events; λ (K,) is the factor on the gradient that reaches them, reversed.
     """
     assert batch.nuisance is not None
     weight, values = batch.nuisance[:, 0], batch.nuisance[:, 1:]

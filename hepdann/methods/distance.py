@@ -53,24 +53,17 @@ def _between_domains(distance: Distance, features: Tensor, batch: Batch) -> Tens
 def squared_mmd(
     x: Tensor, y: Tensor, weight_x: Tensor, weight_y: Tensor, bandwidth: float | None = None
 ) -> Tensor:
-    """Unbiased estimate of the squared maximum mean discrepancy, weighted; it can be negative.
+    """Unbiased estimate (K,) of the squared maximum mean discrepancy, weighted; it can be negative.
 
-    ``1/(n(n-1)) Σ_{i≠j} [w_i w_j k(x_i, x_j) + v_i v_j k(y_i, y_j) - w_i v_j k(x_i, y_j)
-    - w_j v_i k(x_j, y_i)]`` (Gretton et al., JMLR 13 (2012) 723, eq. (4)), with the mean of five
-    Gaussian kernels ``exp(-d² / (2^u b))``, u = -2 … 2, as in Long et al., "Learning Transferable
-    Features with Deep Adaptation Networks" (2015). Batches above 256 events are cut into blocks
-    whose estimates are averaged (Zaremba et al. 2013): the cost stays linear in n.
+    ``1/(n(n-1)) Σ_{i≠j} [w_i w_j k(x_i, x_j) + v_i v_j k(y_i, y_j) - w_i v_j k(x_i, y_j) - w_j v_i
+    k(x_j, y_i)]`` (Gretton et al., JMLR 13 (2012) 723, eq. (4)), with the mean of five Gaussian
+    kernels ``exp(-d² / (2^u b))``, u = -2 … 2, as in Long et al., "Learning Transferable Features
+    with Deep Adaptation Networks" (2015). Batches above 256 events are cut into blocks whose
+    estimates are averaged (Zaremba et al. 2013): the cost stays linear in n.
 
-    Args:
-        x: (K, H, n) features of one domain.
-        y: (K, H, n) of the other.
-        weight_x: (K, n) event weights, of mean 1 over the domain, of either sign.
-        weight_y: likewise.
-        bandwidth: b; by default the mean squared distance of the events, each weighing |w|. No
-            gradient passes through it, nor through the weights.
-
-    Returns:
-        (K,) one value a member.
+    Features x and y are (K, H, n), weights (K, n), of mean 1 over their domain and of either sign.
+    The bandwidth b is by default the mean squared distance of the events, each weighing |w|. No
+    gradient passes through it, nor through the weights.
     """
     blocks = max(1, x.shape[-1] // _BLOCK)
     size = x.shape[-1] // blocks
@@ -125,16 +118,10 @@ def _parts(z: Tensor) -> Iterator[slice]:
 def _pair_sum(
     z: Tensor, weight: Tensor, bandwidth: float | None, wanted: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """The sums of some members, and their gradients.
+    """The sums of some members (m, H, n) with weights (m, n), and gradients if these are wanted.
 
-    With k = (p + p² + p⁴ + p⁸ + p¹⁶)/5 and p = exp(-d²/4b), the slope in d² is
-    -(p + 2p² + 4p⁴ + 8p⁸ + 16p¹⁶)/20b.
-
-    Args:
-        z: (m, H, n).
-        weight: (m, n).
-        bandwidth: b, or ``None`` for the mean squared distance.
-        wanted: whether the gradient is.
+    With k = (p + p² + p⁴ + p⁸ + p¹⁶)/5 and p = exp(-d²/4b), the slope in d² is -(p + 2p² + 4p⁴ +
+    8p⁸ + 16p¹⁶)/20b. Without a bandwidth b is the mean squared distance.
     """
     square, row = z.square().sum(-2), weight.unsqueeze(-2)
     apart = torch.baddbmm(square.unsqueeze(-1) + square.unsqueeze(-2), z.mT, z, alpha=-2)
@@ -172,19 +159,11 @@ MMD = Method(
 
 
 def covariance_distance(x: Tensor, y: Tensor, weight_x: Tensor, weight_y: Tensor) -> Tensor:
-    """``||C_x - C_y||² / (4 H²)`` of weighted covariances (Sun & Saenko, "Deep CORAL", eq. 1).
+    """``||C_x - C_y||² / (4 H²)`` (K,) of weighted covariances (Sun & Saenko, "Deep CORAL", eq. 1).
 
     ``C = Σ w x xᵀ / n - μ μᵀ`` with ``μ = Σ w x / n``, x counted from the centre of the batch:
     nothing is divided by a sum of weights, which can come near zero where some are negative.
-
-    Args:
-        x: (K, H, n) features of one domain.
-        y: (K, H, n) of the other.
-        weight_x: (K, n) event weights, of mean 1 over the domain, of either sign.
-        weight_y: likewise.
-
-    Returns:
-        (K,) one value a member.
+    Features are (K, H, n), weights (K, n), of mean 1 over their domain and of either sign.
     """
     centre = 0.5 * (x.detach().mean(-1, keepdim=True) + y.detach().mean(-1, keepdim=True))
     difference = _covariance(x - centre, weight_x) - _covariance(y - centre, weight_y)

@@ -34,9 +34,6 @@ def mixed(domains: Domains) -> Source:
 
     Each weighs as much as the other. No label of an event takes part.
 
-    Args:
-        domains: with mixtures of the target.
-
     Raises:
         ConfigError: a mixture without events; or a two-sample test of their training events does
             not distinguish them, so that there is nothing to learn.
@@ -77,9 +74,6 @@ def unmixed(domains: Domains) -> Source:
     event of bag b weighs as its column in the pseudo-inverse of M says, of either sign, over the
     number of events in the bag. The weighted cross entropy of these is unbiased for that of
     labelled events.
-
-    Args:
-        domains: with mixtures of the target and their fractions.
 
     Raises:
         ConfigError: as :func:`_bagged`.

@@ -36,10 +36,8 @@ GAUSSIANS = 5  # of the density of a continuous nuisance
 class Extractor(nn.Module):
     """Linear, normalisation (if any) and activation, layer by layer.
 
-    Args:
-        shape: of the network.
-        generators: one a member, for its initial weights.
-        act: makes the activation of the next layer.
+    Each member has a generator for its initial weights; ``act`` makes the activation of the next
+    layer.
     """
 
     def __init__(
@@ -78,21 +76,16 @@ class Extractor(nn.Module):
     def forward(
         self, x: Tensor, domains: int | None = None, weight: Tensor | None = None
     ) -> Tensor:
-        """Feature layer (K, H, D · B) of a training batch (K, F, D · B).
+        """Feature layer (K, H, D · B) of a training batch (K, F, D · B), by default of all domains.
 
-        Args:
-            x: the batch.
-            domains: how many of the D it holds; by default all.
-            weight: (K, D, B) that batch normalisation weights events by; by default all are alike.
+        Batch normalisation weights its events by (K, D, B); by default all are alike.
         """
         return self._run(x, lambda norm, y: norm(y, domains, weight))
 
     def collect(self, domains: Sequence[Tensor], weight: Tensor | None = None) -> None:
         """Fix the statistics of prediction from events (K, F, n) of each domain.
 
-        Args:
-            domains: the events.
-            weight: (K, n of all domains) of these events; by default all are alike.
+        The weights are (K, n of all domains); by default all are alike.
         """
         if not any(isinstance(norm, StackedBatchNorm) for norm in self.norm):
             return
@@ -128,11 +121,7 @@ class Extractor(nn.Module):
         return True
 
     def prediction(self, domain: int | Tensor) -> Callable[[Tensor], Tensor]:
-        """What maps events to the feature layer by the statistics of a domain.
-
-        Args:
-            domain: 0 source or 1 target, or (K,) of these.
-        """
+        """What maps events to the feature layer by statistics: 0 source, 1 target, or (K,)."""
         layers: list[Callable[[Tensor], Tensor]] = []
         for index, (layer, act) in enumerate(zip(self.linear, self.activation, strict=True)):
             assert isinstance(layer, StackedLinear)

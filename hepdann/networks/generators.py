@@ -29,9 +29,7 @@ def perceptron(widths: Sequence[int]) -> nn.Sequential:
 class _Showers(nn.Module):
     """What generator and critic know of the training events: means and widths, in buffers.
 
-    Args:
-        shape: (strips, layers).
-        conditions: numbers that are asked for; the first is the energy of the particle.
+    The shape is (strips, layers); the first of the conditions is the energy of the particle.
     """
 
     def __init__(self, shape: Sequence[int], conditions: int) -> None:
@@ -135,10 +133,8 @@ class ShowerGenerator(_Showers):
     def calibrate(self, events: Tensor, condition: Tensor, noise: Tensor) -> None:
         """Give the response the median and width that it has in the events, bin by bin in energy.
 
-        Args:
-            events: (N, 1, strips, layers).
-            condition: (N, C) theirs.
-            noise: (N, noise) that events are drawn with for them.
+        Events are (N, 1, strips, layers), their conditions (N, C); the noise (N, noise) is what
+        events are drawn with for these.
         """
         energy = condition[:, 0].contiguous()
         mean, spread = self.expected(condition)
@@ -164,10 +160,8 @@ class ShowerGenerator(_Showers):
 class ShowerCritic(_Showers):
     """Looks at cells, layers and strips, in logarithms and as shares, and at the response.
 
-    Args:
-        shape: (strips, layers).
-        conditions: numbers that are asked for; the first is the energy of the particle.
-        hidden: widths.
+    The shape is (strips, layers); of the conditions, numbers that are asked for, the first is the
+    energy of the particle.
     """
 
     def __init__(self, shape: Sequence[int], conditions: int, hidden: Sequence[int]) -> None:
@@ -246,10 +240,7 @@ class PictureGenerator(nn.Module):
 class PictureCritic(nn.Module):
     """Two convolutions with LeakyReLU; conditions are further channels of the picture.
 
-    Args:
-        shape: (channels, height, width).
-        conditions: numbers that are asked for.
-        channels: as of the generator.
+    The shape is (channels, height, width), the channels are those of the generator.
     """
 
     def __init__(self, shape: Sequence[int], conditions: int, channels: Sequence[int]) -> None:

@@ -156,11 +156,9 @@ class StackedBatchNorm(nn.Module):
     ) -> Tensor:
         """Store the statistics of a pass over (K, features, all domains) and normalise it.
 
-        Args:
-            x: activations, domain after domain.
-            sizes: events of each of the D domains; they need not be equally many here.
-            members: whose activations these are.
-            weight: (K, all domains) sizes of the events' weights; by default all are alike.
+        The sizes of the D domains, which follow each other, need not be equal here. The weights (K,
+        all domains) are sizes; by default all are alike. ``members`` are whose activations these
+        are.
         """
         starts = list(itertools.accumulate(sizes, initial=0))
         parts = [x.narrow(-1, start, n) for start, n in zip(starts, sizes, strict=False)]
@@ -179,11 +177,7 @@ class StackedBatchNorm(nn.Module):
         return torch.cat([torch.addcmul(shift, y, scale) for y, scale, shift in factors], dim=-1)
 
     def factors(self, domain: int | Tensor) -> tuple[Tensor, Tensor]:
-        """Scale and shift (K, features, 1) that stored statistics normalise by.
-
-        Args:
-            domain: whose, 0 source or 1 target; or (K,) of these.
-        """
+        """Scale and shift (K, features, 1) by statistics: 0 source, 1 target, or (K,) of these."""
         members = torch.arange(self.mean.shape[1], device=self.mean.device)
         row = domain * (self.domains - 1)
         return self._factors(self.mean[row, members], self.variance[row, members])
@@ -196,14 +190,11 @@ class StackedBatchNorm(nn.Module):
 
 
 def in_cache(x: Tensor, elements: int) -> int:
-    """How many of something to work on at a time, each of which has so many activations.
+    """How many of something, each with so many activations at its widest, to work on at a time.
 
     Large activations of a whole stack come from the memory and go there, layer by layer, which
-    takes a processor several times as long as the arithmetic.
-
-    Args:
-        x: tells the device; only a processor wants parts.
-        elements: of the widest layer, for one.
+    takes a processor several times as long as the arithmetic; only a processor, as that of x, wants
+    parts.
     """
     return max(1, _IN_CACHE // elements) if x.device.type == "cpu" else 1 << 40
 
@@ -334,13 +325,9 @@ class StackedDropout(nn.Module):
 
 
 def activation(name: str, dropout: float, seeds: Sequence[int], layers: Iterator[int]) -> nn.Module:
-    """The activation of a hidden layer, with dropout behind it where there is any.
+    """The activation of a hidden layer, with dropout of a probability behind it, unless that is 0.
 
-    Args:
-        name: of the activation.
-        dropout: probability; 0 is none.
-        seeds: one a member.
-        layers: numbers the layers of a network.
+    There is one seed a member; ``layers`` numbers the layers of a network.
     """
     function = _ACTIVATIONS[name]()
     layer = next(layers)
@@ -368,11 +355,8 @@ def hidden(
 class Head(nn.Sequential):
     """Linear layers with activations between them; the last layer is linear.
 
-    Args:
-        widths: of the input, the hidden layers and the output.
-        generators: one a member, for its initial weights.
-        act: makes the activation of the next hidden layer.
-        residual: whether a hidden layer adds its input, where the widths agree.
+    The widths are those of the input, the hidden layers and the output; ``act`` makes the
+    activation of the next hidden layer. A residual layer adds its input, where the widths agree.
     """
 
     def __init__(

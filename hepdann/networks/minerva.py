@@ -84,13 +84,10 @@ class _Tower(nn.Module):
 
 
 class ViewsNetwork(ImagesNetwork):
-    """Towers that share no weights, and a trunk behind them.
+    """Towers that share no weights, one of each view by its plan, and a trunk behind them.
 
-    Args:
-        views: name, channels, height and width of each, in the order of the row.
-        plans: of each view's tower.
-        trunk: maps (B, sum of the towers' widths) to (B, H).
-        autocast: of towers and trunk.
+    Views are name, channels, height and width, in the order of the row; the trunk maps (B, sum of
+    the towers' widths) to (B, H).
     """
 
     def __init__(

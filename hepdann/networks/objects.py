@@ -43,11 +43,9 @@ class Packed:
 
     @classmethod
     def of(cls, rows: Tensor, most: int) -> Packed:
-        """Take the objects out of padded rows.
+        """Take the objects out of padded rows (B, 1 + most · F), of so many places each.
 
-        Args:
-            rows: (B, 1 + most · F), of each event how many objects it has, and their features.
-            most: objects that a row has room for.
+        Of an event there is how many objects it has, and then their features.
         """
         counts = rows[:, 0].round().long().clamp(0, most)
         order = torch.argsort(counts, descending=True, stable=True)

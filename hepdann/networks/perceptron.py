@@ -58,11 +58,8 @@ def compilable(shape: NetworkShape, weights: Weights) -> bool:
 class Perceptrons:
     """Maps features to class probabilities and domain scores; for any thread.
 
-    Args:
-        shape: of networks that are :func:`compilable`.
-        weights: of these, with fixed statistics.
-        statistics: the domain whose normalisation statistics apply, or (K,) of these.
-        domain: whether domain scores are computed.
+    Shape and weights are of networks that are :func:`compilable`, with fixed statistics, of which
+    those of a domain apply, or (K,) of these. Domain scores are computed where they are asked for.
     """
 
     def __init__(

@@ -51,12 +51,10 @@ class InParts(nn.Module):
 class ImagesNetwork(InParts):
     """What is common to networks of images: an event is one row of pixels, view after view.
 
-    The images are kept with the channels innermost, for which convolutions on a CPU are faster.
-
-    Args:
-        views: name, channels, height and width of each, in the order of the row.
-        autocast: "bf16" computes in bfloat16 where torch does so safely, "fp16" in float16;
-            weights, feature layer and losses stay as they are.
+    Views are name, channels, height and width, in the order of the row. The images are kept with
+    the channels innermost, for which convolutions on a CPU are faster. With autocast "bf16" torch
+    computes in bfloat16 where it does so safely, with "fp16" in float16; weights, feature layer and
+    losses stay as they are.
     """
 
     def __init__(self, views: Sequence[ViewShape], autocast: Autocast = "none") -> None:
@@ -88,12 +86,9 @@ def innermost(images: Tensor) -> Tensor:
 
 
 def perceptron(widths: Sequence[int], dropout: float = 0.0, *, last: bool = False) -> nn.Sequential:
-    """Linear layers, each with ReLU and dropout behind it.
+    """Linear layers of widths, the first that of the input, each with ReLU and dropout behind.
 
-    Args:
-        widths: of the input and of each layer.
-        dropout: behind each ReLU.
-        last: whether the last layer is linear alone.
+    The ``last`` layer may be linear alone.
     """
     layers: list[nn.Module] = []
     for a, b in itertools.pairwise(widths):
@@ -145,12 +140,9 @@ def convolve(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 def relu_pool(x: Tensor, size: int, stride: int) -> Tensor:
-    """Positive part of the largest value of each window, which may be cut at the edge.
+    """Positive part of the largest value of each window of (B, C, H, W), channels innermost.
 
-    Args:
-        x: (B, C, H, W), channels innermost.
-        size: of a window.
-        stride: from one window to the next.
+    A window may be cut at the edge; the stride is from one to the next.
     """
     if x.is_cpu and size == stride and _compiled("pool", x.dtype) is not None:
         y: Tensor = _ReluPool.apply(x, size)  # type: ignore[no-untyped-call]

@@ -44,13 +44,10 @@ def seeded(device: torch.device, *words: int) -> Iterator[None]:
 class Copies(nn.Module):
     """K members of one module on (batch, features), as a part of a stack.
 
-    Parameters are kept stacked, (K, …), so that optimiser, averages and checkpoints treat them as
-    those of any stack; each member runs by itself with its slice.
-
-    Args:
-        modules: the members, alike but for their values.
-        seeds: one a member; random numbers in training follow from seed, step and part.
-        part: number of this part of the network.
+    The modules are alike but for their values. Parameters are kept stacked, (K, …), so that
+    optimiser, averages and checkpoints treat them as those of any stack; each member runs by itself
+    with its slice. Random numbers in training follow from its seed, the step and the number of this
+    part.
     """
 
     def __init__(self, modules: Sequence[nn.Module], seeds: Sequence[int], part: int) -> None:
@@ -111,14 +108,8 @@ class Copies(nn.Module):
 class CopiedExtractor(Copies):
     """The feature extractors of K members, with batch normalisation domain by domain or shared.
 
-    In training each domain of a batch passes by itself, unless they share their statistics. Those
-    for prediction come from :meth:`collect`, as in :class:`StackedBatchNorm`.
-
-    Args:
-        modules: as in :class:`Copies`.
-        seeds: as in :class:`Copies`.
-        domains: D, of a training batch.
-        per_domain: whether batch normalisation sees each domain by itself.
+    In training each of the D domains of a batch passes by itself, unless they share their
+    statistics. Those for prediction come from :meth:`collect`, as in :class:`StackedBatchNorm`.
     """
 
     def __init__(
@@ -165,12 +156,9 @@ class CopiedExtractor(Copies):
     def forward(
         self, x: Tensor, domains: int | None = None, _weight: Tensor | None = None
     ) -> Tensor:
-        """Feature layer (K, H, D · B) of a training batch (K, F, D · B).
+        """Feature layer (K, H, D · B) of a training batch (K, F, D · B), by default of all domains.
 
-        Args:
-            x: the batch.
-            domains: how many of the D it holds; by default all.
-            _weight: not used: a module of the user's own normalises events as it does.
+        The weights are not used: a module of the user's own normalises events as it does.
         """
         if not self._norms or not self.per_domain:
             return self.run(x, self._buffers_of(0, kept=False))
@@ -192,11 +180,7 @@ class CopiedExtractor(Copies):
         self.template.train(self.training)
 
     def prediction(self, domain: int | Tensor) -> Callable[[Tensor], Tensor]:
-        """What maps events to the feature layer by the statistics of a domain.
-
-        Args:
-            domain: 0 source or 1 target, or (K,) of these.
-        """
+        """What maps events to the feature layer by statistics: 0 source, 1 target, or (K,)."""
         buffers = self._buffers_of(domain * (self.domains - 1), kept=False)
         return lambda x: self.run(x, buffers)
 

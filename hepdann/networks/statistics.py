@@ -34,11 +34,8 @@ def compiled_statistics(
 ) -> list[tuple[Tensor, Tensor]] | None:
     """Mean and variance (K, features) of what each layer of an extractor normalises.
 
-    Args:
-        linear: the layers; each is followed by its normalisation and a ReLU.
-        norms: of all layers.
-        x: (K, F, n) events that are normalised together.
-        weight: (K, n) sizes of their weights; by default all are alike.
+    Each of the layers is followed by its normalisation and a ReLU. The events (K, F, n) are
+    normalised together, by the sizes (K, n) of their weights; by default all are alike.
 
     Returns:
         ``None`` where there is no compiled code for these tensors.

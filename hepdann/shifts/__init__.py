@@ -13,32 +13,11 @@ from .fitting import Composition, FittedShift, Shift, Step
 from .registry import Draws, ObjectRows, PixelHits, detector, names, register
 
 __all__ = [
-    "Composition",
-    "Draws",
-    "FittedShift",
-    "ObjectRows",
-    "PixelHits",
-    "Shift",
-    "Step",
-    "compose",
-    "cosine",
-    "dead_channels",
-    "dead_region",
-    "detector",
-    "energy_scale",
-    "energy_smear",
-    "gaussian",
-    "get",
-    "identity",
-    "missing_objects",
-    "names",
-    "pt_scale",
-    "register",
-    "sine",
-    "sine_cubed",
-    "sine_fifth",
-    "sine_third",
-]
+    "Composition", "Draws", "FittedShift", "ObjectRows", "PixelHits", "Shift", "Step", "compose",
+    "cosine", "dead_channels", "dead_region", "detector", "energy_scale", "energy_smear",
+    "gaussian", "get", "identity", "missing_objects", "names", "pt_scale", "register", "sine",
+    "sine_cubed", "sine_fifth", "sine_third",
+]  # fmt: skip
 
 
 def get(

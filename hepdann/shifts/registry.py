@@ -206,13 +206,9 @@ def dead_region(objects: ObjectRows, t: float, draws: Draws) -> Shifted:  # noqa
 def shift_objects(
     steps: Sequence[tuple[Step, Entry]], objects: Objects, event_id: Keys, seed: int
 ) -> Objects:
-    """Shift objects, and by maps of features the features of their events as well.
+    """Shift objects of N events, and by maps of features the features of their events as well.
 
-    Args:
-        steps: with their maps, in the order in which they act.
-        objects: of N events.
-        event_id: (N,) identity of each event.
-        seed: of the random numbers.
+    The steps act in their order; the (N,) identities and the seed give the random numbers.
     """
     for index, (step, entry) in enumerate(steps):
         key = zlib.crc32(f"{seed} {index} {step.name}".encode())
@@ -249,14 +245,10 @@ def shift_images(
     event_id: NDArray[np.uint64],
     seed: int,
 ) -> None:
-    """Shift images in place.
+    """Shift images (n, C, H, W) of each view in place.
 
-    Args:
-        steps: name, map and t of each shift, in the order in which they act.
-        views: what the images are; energies are taken back to their units for the shift.
-        images: by view, (n, C, H, W).
-        event_id: (n,) identity of each event.
-        seed: of the random numbers.
+    The steps are name, map and t, in the order in which they act; the (n,) identities of the events
+    and the seed give the random numbers. Energies are taken back to their units for the shift.
 
     Raises:
         ConfigError: a view has no energies, or a shift returns another number of hits.
