@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         store,
         tensors,
         training,
-    )
+    )  # fmt: skip
     from .api import calibrate, diagnose
     from .deploy import export
     from .inference import predict

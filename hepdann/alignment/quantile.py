@@ -252,11 +252,13 @@ class SlicedTransport:
         size = int(active.sum())
         axes, at, by = (np.empty((steps, size, n)) for n in (size, knots, knots))
         for step in range(steps if size else 0):
-            axes[step] = _orthogonal(size, generator)
+            q, r = np.linalg.qr(generator.standard_normal((size, size)))
+            axes[step] = (q * np.sign(np.diag(r))).T  # orthogonal, all alike probable
             u, v = z @ axes[step].T, y @ axes[step].T
             for j in range(size):
                 x = _quantiles(u[:, j], target.weight, ranks)
-                at[step, j] = _increasing(x)
+                # equal ones differ by as little as can be, for interpolation
+                at[step, j] = np.maximum.accumulate(x + np.arange(knots) * 1e-9)
                 by[step, j] = _quantiles(v[:, j], source.weight, ranks) - x
             z = _moved(u, at[step], by[step]) @ axes[step]
         return cls(of_target, of_source, axes, at, by)
@@ -298,11 +300,6 @@ class SlicedTransport:
         return cls(side("here"), side("there"), *arrays)
 
 
-def _orthogonal(size: int, generator: np.random.Generator) -> Floats:
-    q, r = np.linalg.qr(generator.standard_normal((size, size)))
-    return np.asarray((q * np.sign(np.diag(r))).T)
-
-
 def _quantiles(u: Floats, weight: NDArray[np.floating], ranks: Floats) -> Floats:
     """Weighted quantiles, each an event's own position: a weight of 2 is two events.
 
@@ -312,11 +309,6 @@ def _quantiles(u: Floats, weight: NDArray[np.floating], ranks: Floats) -> Floats
     cumulative = np.maximum.accumulate(np.cumsum(weight[order], dtype=np.float64))
     first = np.searchsorted(cumulative, ranks * cumulative[-1])
     return np.asarray(u[order][np.minimum(first, len(u) - 1)])
-
-
-def _increasing(x: Floats) -> Floats:
-    """Positions of which equal ones differ by as little as can be, for interpolation."""
-    return np.asarray(np.maximum.accumulate(x + np.arange(len(x)) * 1e-9))
 
 
 def _moved(u: Floats, at: Floats, by: Floats) -> Floats:

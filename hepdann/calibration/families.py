@@ -186,14 +186,7 @@ class Detector(Family):
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON has it."""
-        return {
-            "kind": self.kind,
-            "columns": list(self.columns),
-            "names": list(self.names),
-            "sigma": self.sigma.tolist(),
-            "common": self.common,
-            "known": None if self.known is None else list(self.known),
-        }
+        return vars(self) | {"sigma": self.sigma.tolist()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -171,7 +171,12 @@ class _Search:
         options = []
         for text in texts:
             for reference in self.references:
-                one = self._family(text, reference)
+                if self.made is not None:
+                    one = self.made[text]
+                elif isinstance(self.mc, ObjectSource):
+                    one = object_family(text, self.mc.objects, self.names)
+                else:
+                    one = family(text, reference, self.names)
                 at_start = min(self.few.distance(one, start) for start in one.starts())
                 options.append((at_start, text, one))
         options.sort(key=lambda option: option[0])
@@ -185,13 +190,6 @@ class _Search:
             if text not in best or distance < best[text][0]:
                 best[text] = distance, one, theta
         return sorted(best.values(), key=lambda entry: entry[0])
-
-    def _family(self, text: str, reference: NDArray[np.floating]) -> Family:
-        if self.made is not None:
-            return self.made[text]
-        if isinstance(self.mc, ObjectSource):
-            return object_family(text, self.mc.objects, self.names)
-        return family(text, reference, self.names)
 
     def free(
         self, judged: Callable[[FamilyFit], Figure], before: Figure

@@ -18,7 +18,7 @@ from ..stats.ranking import losses
 from ..stats.reweighting import density_ratio
 from ..stats.threads import side_by_side
 from . import outputs
-from .outputs import dev, importance_weighted, reverse_validation
+from .outputs import dev, importance_weighted, reverse_validation, soft_neighbourhood
 
 __all__ = [
     "CRITERIA", "Candidate", "Comparison", "Criterion", "Evidence", "as_criterion", "register",
@@ -189,61 +189,46 @@ def _dev(candidate: Candidate, comparison: Comparison) -> float | None:
     return dev(loss, ratio, source_weight)
 
 
-def _source_loss(candidate: Candidate, comparison: Comparison) -> float | None:
-    events = comparison.events
-    return outputs.source_loss(candidate.source, events.label, events.source_weight)
-
-
+# c is a candidate, and g what is given of all.
 AGREEMENT = Criterion(
     True,
     "agreement with the aligned teacher",
-    _each(lambda c, given: outputs.agreement(c.target, given.teacher, given.events.target_weight)),
+    _each(lambda c, g: outputs.agreement(c.target, g.teacher, g.events.target_weight)),
 )
 REVERSE_VALIDATION = Criterion(
-    True,
-    "reverse validation, raw target",
-    lambda comparison: _reverse(comparison, comparison.events.target),
+    True, "reverse validation, raw target", lambda g: _reverse(g, g.events.target)
 )
 REVERSE_VALIDATION_ALIGNED = Criterion(
-    True,
-    "reverse validation, aligned target",
-    lambda comparison: _reverse(comparison, comparison.events.aligned),
+    True, "reverse validation, aligned target", lambda g: _reverse(g, g.events.aligned)
 )
-SOURCE_LOSS = Criterion(False, "validation loss on the source", _each(_source_loss))
-CONSISTENCY = Criterion(
-    True, "consistency of neighbours", lambda comparison: _consistency(comparison, "default")
+SOURCE_LOSS = Criterion(
+    False,
+    "validation loss on the source",
+    _each(lambda c, g: outputs.source_loss(c.source, g.events.label, g.events.source_weight)),
 )
+CONSISTENCY = Criterion(True, "consistency of neighbours", partial(_consistency, variant="default"))
 CONSISTENCY_STUDY = Criterion(
-    True, "consistency, as the study has it", lambda comparison: _consistency(comparison, "study")
+    True, "consistency, as the study has it", partial(_consistency, variant="study")
 )
 SOFT_NEIGHBOURHOOD = Criterion(
-    True,
-    "soft neighbourhood density (SND)",
-    _each(lambda c, _: outputs.soft_neighbourhood(c.target)),
+    True, "soft neighbourhood density (SND)", _each(lambda c, _: soft_neighbourhood(c.target))
 )
 ENTROPY = Criterion(
-    False, "entropy", _each(lambda c, given: outputs.entropy(c.target, given.events.target_weight))
+    False, "entropy", _each(lambda c, g: outputs.entropy(c.target, g.events.target_weight))
 )
 INFOMAX = Criterion(
-    True, "InfoMax", _each(lambda c, given: outputs.infomax(c.target, given.events.target_weight))
+    True, "InfoMax", _each(lambda c, g: outputs.infomax(c.target, g.events.target_weight))
 )
 IWV = Criterion(False, "importance-weighted validation (IWV)", _importance_weighted)
 DEV = Criterion(False, "deep embedded validation (DEV)", _each(_dev))
 PRIOR_MATCH = Criterion(
     True,
     "match of the expected class fractions",
-    _each(
-        lambda c, given: outputs.prior_match(
-            c.target, given.events.fractions, given.events.target_weight
-        )
-    ),
+    _each(lambda c, g: outputs.prior_match(c.target, g.events.fractions, g.events.target_weight)),
 )
-DOMAIN_AUC = Criterion(
-    False, "AUC between the domains in the feature layer", _each(lambda _, __: None)
-)
-RESIDUAL_AUC = Criterion(
-    False, "AUC between the domains in the mapped inputs", _each(lambda _, __: None)
-)
+_elsewhere = _each(lambda _, __: None)  # a two-sample test gives them
+DOMAIN_AUC = Criterion(False, "AUC between the domains in the feature layer", _elsewhere)
+RESIDUAL_AUC = Criterion(False, "AUC between the domains in the mapped inputs", _elsewhere)
 
 
 def as_criterion(

@@ -161,13 +161,14 @@ class Model:
             parts = tuple(self._steps(part, domain, errors) for part in mixture.parts)
             return Combination(mixture, parts, target)
         part = self._part(method)
+        aligned = method if method in self.alignments else method_of(method)[0]
         name = calibration_of(method)
         calibration, aware = self.calibrations[name] if name else None, name == PARAMETRISED
         if calibration is not None and errors:
             calibration = calibration.varied(errors)
         scaling = self.scaling.with_parameter() if aware else self.scaling
         return Branch(
-            mapped=self._alignment(method) if target else calibration,
+            mapped=(self.alignments[aligned] if aligned else None) if target else calibration,
             scaling=None if self.views else scaling,
             part=part,
             statistics=part.target_domain if target else 0,
@@ -231,10 +232,6 @@ class Model:
         if self.objects and isinstance(inputs, np.ndarray):
             return Objects.of_rows(inputs, collections_of(self.objects))
         return inputs
-
-    def _alignment(self, method: str) -> Alignment | None:
-        name = method if method in self.alignments else method_of(method)[0]
-        return self.alignments[name] if name else None
 
     def _part(self, method: str) -> Part:
         return self.parts[SOURCE_ONLY if method in self.alignments else method]

@@ -36,13 +36,9 @@ class InParts(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows (B, F) to the feature layer (B, H)."""
-        if torch.is_grad_enabled() or len(x) <= _ROWS or self._learns():
-            return self._pass(x)
+        if torch.is_grad_enabled() or len(x) <= _ROWS or any(m.training for m in self.modules()):
+            return self._pass(x)  # as normalisation is in training while it collects statistics
         return torch.cat([self._pass(part) for part in torch.split(x, _ROWS)])
-
-    def _learns(self) -> bool:
-        """Whether some of it is in training, as normalisation is while it collects statistics."""
-        return any(module.training for module in self.modules())
 
     def _pass(self, x: Tensor) -> Tensor:
         raise NotImplementedError
