@@ -41,11 +41,11 @@ def command(
 
     opened = named_runs(runs)
     rows = methods_table(opened)
-    said: list[str] = []
+    lines: list[str] = []
     for path, text in ((csv_path, to_csv), (latex_path, to_latex)):
         if path is not None:
             write_whole(path, text(rows).encode())
-            said.append(f"table: {path}")
+            lines.append(f"table: {path}")
     if output is not None:
         from hepdann.config import PlotConfig
         from hepdann.plotting import plot_comparison
@@ -55,9 +55,9 @@ def command(
         runs_alone = {name: one for name, one in opened.items() if isinstance(one, Run)}
         made = plot_comparison(runs_alone, output, look)
         stems = list(dict.fromkeys(file.stem for file in made))
-        said.append(f"{len(stems)} figures in {output}: {', '.join(stems)}")
+        lines.append(f"{len(stems)} figures in {output}: {', '.join(stems)}")
     _show(rows)  # last: a reader who leaves (`| head`) costs no file
-    for line in said:
+    for line in lines:
         click.echo(line)
 
 

@@ -145,10 +145,10 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 def _epochs(methods: Mapping[str, Any]) -> tuple[str, str]:
     """Which epochs the figures are those of, in words and by number: ``last epoch``, ``(20)``."""
-    found = [block["chosen"] for block in methods.values()]
-    used = sorted({e for c in found for e in c.get("epochs") or [c["epoch"]] if e is not None})
+    chosen = [block["chosen"] for block in methods.values()]
+    used = sorted({e for c in chosen for e in c.get("epochs") or [c["epoch"]] if e is not None})
     at = ", ".join(map(str, used)) if len(used) <= 2 else f"{used[0]} to {used[-1]}"
-    named = {c["criterion"] for c in found} - {None, "last-epoch"}  # tracking has no epoch
+    named = {c["criterion"] for c in chosen} - {None, "last-epoch"}  # tracking has no epoch
     what = f"best epoch by {' or '.join(sorted(named))}" if named else "last epoch"
     return what, f" ({at})" if at else ""
 
@@ -283,8 +283,8 @@ def _health_lines(metrics: Mapping[str, Any], *, brief: bool) -> list[str]:
         for verdict in health["verdicts"]:
             if verdict["until"] == health["epoch"]:
                 groups.setdefault(verdict["name"], []).append(verdict)
-        for name, found in groups.items():
-            first, seeds = found[0], ", ".join(str(v["seed"]) for v in found)
+        for name, verdicts in groups.items():
+            first, seeds = verdicts[0], ", ".join(str(v["seed"]) for v in verdicts)
             lines.append(
                 f"health: {first['severity']}: {name} ({method}, λ = {first['lambda']:g}, seed "
                 f"{seeds}): {first['message']}; {first['mend']}"

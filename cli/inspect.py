@@ -306,8 +306,8 @@ def _generator(folder: str) -> dict[str, Any]:
 
 def _show_generator(summary: dict[str, Any]) -> None:
     click.echo(f"{summary['path']}: generator, trained on {summary['tensors']}")
-    said = [f"{key.replace('_', ' ')} {value}" for key, value in summary["settings"].items()]
-    click.echo("settings: " + ", ".join(said))
+    settings = [f"{key.replace('_', ' ')} {value}" for key, value in summary["settings"].items()]
+    click.echo("settings: " + ", ".join(settings))
     for line in summary["lines"]:
         click.echo(line)
 
@@ -323,8 +323,8 @@ def _show_run(summary: dict[str, Any]) -> None:
     show(Path(summary["path"]), summary["metrics"], brief=True)
     train = summary["config"].get("train", {})
     keys = ("lambda", "seeds", "seed", "epochs", "batch_size", "learning_rate", "normalisation")
-    said = [f"{key} {train[key]}" for key in keys if train.get(key) is not None]
-    click.echo("settings: " + ", ".join(said))
+    settings = [f"{key} {train[key]}" for key in keys if train.get(key) is not None]
+    click.echo("settings: " + ", ".join(settings))
     plots = [name for name in summary["files"] if name.startswith("plots")]
     click.echo(
         f"plots: {_plural(len(plots), 'file')}"

@@ -96,10 +96,10 @@ def workers_on(cluster: str | None, workers: Any) -> Any:
         click.echo(f"hepdann: {text}", err=True)
 
     resource = on_cluster(cluster, number if isinstance(number, int) else None, tell)
-    found = click.get_current_context().with_resource(resource)
-    where = f"{found.workers} worker{'s' * (found.workers != 1)} on {cluster}"
-    tell(f"{where}, dashboard: {found.dashboard}")
-    return found.workers
+    running = click.get_current_context().with_resource(resource)
+    where = f"{running.workers} worker{'s' * (running.workers != 1)} on {cluster}"
+    tell(f"{where}, dashboard: {running.dashboard}")
+    return running.workers
 
 
 def columns_of(flags: dict[str, Any]) -> dict[str, Any]:
@@ -134,8 +134,8 @@ def listed(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
 def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
     """Numbers with commas between them; ``None`` where none are given."""
     try:
-        found = listed(ctx, param, value)
-        return None if found is None else [float(word) for word in found]
+        words_given = listed(ctx, param, value)
+        return None if words_given is None else [float(word) for word in words_given]
     except ValueError:
         raise click.BadParameter(f"{value!r} is no list of numbers such as 1,2,3") from None
 

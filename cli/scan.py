@@ -134,8 +134,8 @@ def show(scan: Scan) -> None:
     for group in summary["groups"]:
         place = group["method"], group["shift"], group["t"]
         if group["lambda"] == chosen[place]:
-            found = [group["ensemble"].get(name) for name in _OF_NUISANCE] if nuisance else []
-            table.add_row(*_row(group), *("-" if v is None else f"{v:.3g}" for v in found))
+            figures = [group["ensemble"].get(name) for name in _OF_NUISANCE] if nuisance else []
+            table.add_row(*_row(group), *("-" if v is None else f"{v:.3g}" for v in figures))
     console.print(f"{scan.folder}: mean of the networks of each method, last epoch, ± their spread")
     console.print(table)
     for name in ("diagnosis", "fractions"):

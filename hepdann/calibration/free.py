@@ -291,9 +291,9 @@ class FreeProblem:
                 step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient)
                 moved = point.copy()
                 moved[self.free] -= step
-                there = self.at(moved)
-                if there.value < place.value:
-                    point, place, damping = moved, there, damping / 6
+                candidate = self.at(moved)
+                if candidate.value < place.value:
+                    point, place, damping = moved, candidate, damping / 6
                     break
                 damping *= 6
             if before - place.value < 1e-3 * before:

@@ -178,14 +178,14 @@ def _maps_of(
 ) -> list[Floats]:
     """Distinct coefficients (K,) of feature j: of the monotone maps, then the best first."""
     n, k = min(len(problem.x), len(data)), problem.shape[1]
-    ours, theirs = (_alike(w, n, generator) for w in (problem.weight, problem.data.weight))
-    basis = problem.basis[ours, j * k : (j + 1) * k]
-    x, y = problem.x[ours, j], np.sort(data[theirs])
+    mc_rows, data_rows = (_alike(w, n, generator) for w in (problem.weight, problem.data.weight))
+    basis = problem.basis[mc_rows, j * k : (j + 1) * k]
+    x, y = problem.x[mc_rows, j], np.sort(data[data_rows])
     second = np.diff(np.eye(k), 2, axis=0)
     unit = float(np.mean(basis.sum(axis=1) ** 2))  # of the range, in σ
     pull = 1e-5 * n * unit * (second.T @ second + 0.1 * np.eye(k))
     solve = np.linalg.inv(basis.T @ basis + pull) @ basis.T
-    wave = np.cos(np.pi * np.outer(problem.u[ours, j], np.arange(_WAVES))) * unit**0.5
+    wave = np.cos(np.pi * np.outer(problem.u[mc_rows, j], np.arange(_WAVES))) * unit**0.5
     width = 1.0 / np.maximum(1, np.arange(_WAVES))
     # the first two lead to the maps that only rise and only fall
     size = np.arange(starts)[:, None] // 2 / (starts // 2)
@@ -247,9 +247,9 @@ def _tables(
     )
     alone, mapped = [], []
     for j, thetas in maps.items():
-        own, theta = slice(j * k, (j + 1) * k), np.stack(thetas)
-        mapped.append(problem.x[:, j] + theta @ problem.basis[:, own].T)
-        alone.append(np.sum((theta @ problem.penalty[:, own].T) ** 2, axis=1))
+        columns, theta = slice(j * k, (j + 1) * k), np.stack(thetas)
+        mapped.append(problem.x[:, j] + theta @ problem.basis[:, columns].T)
+        alone.append(np.sum((theta @ problem.penalty[:, columns].T) ** 2, axis=1))
     both: dict[tuple[int, int], Floats] = {}
     for row, direction in enumerate(data.directions.T):
         at = np.flatnonzero(direction).tolist()

@@ -111,8 +111,8 @@ def image_families(
     events, rows = EventBlocks(file, "mc", labelled=True).sample(_MOST)
     assert isinstance(events, Source)
     event_id = file.column("mc", "event_id")
-    own = events.features.reshape(len(events), -1)
-    labels = [""] * own.shape[1]
+    features = events.features.reshape(len(events), -1)
+    labels = [""] * features.shape[1]
 
     @cache
     def figures(name: str, value: float) -> NDArray[np.float32]:
@@ -122,8 +122,8 @@ def image_families(
             return images
 
         images = read_images(file, "mc", rows, change if value else None)
-        labels[own.shape[1] :], sums = image_figures(images, file.views)
-        return np.concatenate([own, sums], axis=1)
+        labels[features.shape[1] :], sums = image_figures(images, file.views)
+        return np.concatenate([features, sums], axis=1)
 
     plain, made = figures("", 0.0), {}
     for name in known if names is None else [n for n in names if n != "none"]:

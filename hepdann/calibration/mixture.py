@@ -116,7 +116,7 @@ def _functions(score: Floats, rank: Floats) -> Floats:
 
 
 def _compared(
-    ours: Floats, mc: Source, theirs: Floats, target: Target, *, held: bool, given: int
+    of_mc: Floats, mc: Source, of_target: Floats, target: Target, *, held: bool, given: int
 ) -> tuple[float, int]:
     """χ² of the means at the fractions of MC, or at the best ones, and degrees of freedom.
 
@@ -126,9 +126,9 @@ def _compared(
     rows = [mc.label == c for c in np.unique(mc.label)]
     rows = [row for row in rows if weight[row].sum() > 0]  # a fitted fraction may be none
     share = np.array([weight[row].sum() for row in rows]) / weight.sum()
-    moments = [_moments(ours[row], weight[row], mc.event_id[row]) for row in rows]
+    moments = [_moments(of_mc[row], weight[row], mc.event_id[row]) for row in rows]
     mean, covariance = (np.stack(part) for part in zip(*moments, strict=True))
-    goal, spread = _moments(theirs, np.asarray(target.weight, np.float64), target.event_id)
+    goal, spread = _moments(of_target, np.asarray(target.weight, np.float64), target.event_id)
 
     def whitened(share: Floats, first: int | None = None) -> Floats:
         """What makes the first differences at these fractions independent, of unit variance."""

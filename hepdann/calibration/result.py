@@ -325,8 +325,8 @@ class CalibrationReport:
         text = f"{name}: {', '.join(values)}" if values else name
         if self.held and self.calibration.moved():
             text += ", at estimated class fractions, from which it cannot be separated"
-        said = self.verdict + why * self._hidden
-        return f"{text}; {said} ({left}, before {self.before.value:.3f})"
+        verdict_text = self.verdict + why * self._hidden
+        return f"{text}; {verdict_text} ({left}, before {self.before.value:.3f})"
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it; ``None`` for what does not exist."""

@@ -231,8 +231,8 @@ def _table_of(work: Plan, results: dict[str, list[MemberResult]]) -> Table:
         _line(experiment, title, members, work) for (experiment, title), members in groups.items()
     )
     precisions = {m.get("autocast", "none") for members in results.values() for m in members}
-    said = [f"convolutions in {name}" for name in sorted(precisions - {"none"})]
-    return Table(work.name, lines, (*_sentences(work, lines), *said), planes)
+    notes = [f"convolutions in {name}" for name in sorted(precisions - {"none"})]
+    return Table(work.name, lines, (*_sentences(work, lines), *notes), planes)
 
 
 def _with_mean_scores(work: Plan, table: Table) -> Table:

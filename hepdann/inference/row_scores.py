@@ -263,13 +263,13 @@ class RowScorer:
             columns[name][at] = values
 
         score = partial(model.score, events, self.method, domain, fold=fold, event_id=ids)
-        found = score(domain_heads=asked)
+        scores = score(domain_heads=asked)
         if asked:
-            put("domain_score", found.domain)
+            put("domain_score", scores.domain)
         if isinstance(events, Objects) and self._lists.names:
             of_objects = object_scores(model, events, self.method, domain, fold)
             self._lists.put(columns, inputs, of_objects)
-        mean = found.mean
+        mean = scores.mean
         for number, name in enumerate(self.scores):
             put(name, mean[:, number])
         moves = model.varies(self.method, domain)
@@ -277,10 +277,10 @@ class RowScorer:
             moved = score(errors=errors, domain_heads=False).mean if moves else mean
             for number, name in enumerate(self._varied):
                 put(f"{name}_{side}", moved[:, number])
-        members = found.members[:, :, -1:]  # of two classes the spreads are the same
+        members = scores.members[:, :, -1:]  # of two classes the spreads are the same
         if mean.shape[1] > 2:
-            members = np.take_along_axis(found.members, mean.argmax(axis=1)[None, :, None], axis=2)
-        put("spread", Scores(members, found.domain).spread[:, 0])
+            members = np.take_along_axis(scores.members, mean.argmax(axis=1)[None, :, None], axis=2)
+        put("spread", Scores(members, scores.domain).spread[:, 0])
 
     @property
     def _varied(self) -> list[str]:
@@ -335,7 +335,7 @@ class Known:
 
     def among(self, ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Which of some identities are there."""
-        found: NDArray[np.bool_] = self._possible[ids >> self._shift]
-        at = np.flatnonzero(found)
-        found[at] = self._ids[np.searchsorted(self._ids, ids[at]) % len(self._ids)] == ids[at]
-        return found
+        among: NDArray[np.bool_] = self._possible[ids >> self._shift]
+        at = np.flatnonzero(among)
+        among[at] = self._ids[np.searchsorted(self._ids, ids[at]) % len(self._ids)] == ids[at]
+        return among

@@ -144,8 +144,8 @@ class ShowerGenerator(_Showers):
         rows = []
         for cells in (events, self(noise, condition)):
             response = (cells.sum((1, 2, 3)) / energy - mean[:, 0]) / spread[:, 0]
-            found = [torch.quantile(response[where == b], levels) for b in range(_KNOTS)]
-            rows.append(torch.stack(found, dim=1))
+            quantiles = [torch.quantile(response[where == b], levels) for b in range(_KNOTS)]
+            rows.append(torch.stack(quantiles, dim=1))
         scale = (rows[0][2] - rows[0][0]) / (rows[1][2] - rows[1][0]).clamp(min=1e-3)
         middle = [energy[where == b].log().mean() for b in range(_KNOTS)]
         self.tune.copy_(torch.stack([torch.stack(middle), rows[0][1] - scale * rows[1][1], scale]))

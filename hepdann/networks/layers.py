@@ -168,8 +168,8 @@ class StackedBatchNorm(nn.Module):
                 mean = events.mean(dim=-1, keepdim=True)  # a tenth of the time of torch.var_mean
                 variance = (events - mean).square_().mean(dim=-1, keepdim=True)
             else:
-                own = weight[:, start : start + part.shape[-1]] if self.per_domain else weight
-                mean, variance, _ = _moments(events, _shares(own.unsqueeze(1)))
+                sizes_of = weight[:, start : start + part.shape[-1]] if self.per_domain else weight
+                mean, variance, _ = _moments(events, _shares(sizes_of.unsqueeze(1)))
             self.mean[domain, members] = mean.squeeze(-1)
             self.variance[domain, members] = variance.squeeze(-1)
         fixed = zip(parts, self.mean[:, members], self.variance[:, members], strict=True)

@@ -98,10 +98,10 @@ class Copies(nn.Module):
         """Likewise, each member with the buffers that it is given."""
         values = [value.unbind(0) for value in self.values]
         out = []
-        for k, own in enumerate(buffers):
+        for k, of_member in enumerate(buffers):
             given = {name: value[k] for name, value in zip(self._names, values, strict=True)}
             with seeded(x.device, self._seeds[k], self._step, self._part):
-                out.append(functional_call(self.template, given | own, (x[k].T,)).T)
+                out.append(functional_call(self.template, given | of_member, (x[k].T,)).T)
         return torch.stack(out)
 
 
@@ -125,10 +125,10 @@ class CopiedExtractor(Copies):
         self._norms = [m for m in self.template.modules() if isinstance(m, BATCH_NORM)]
         for norm in self._norms:
             norm.momentum = 1.0  # the statistics of one pass, no running average
-        own = [dict(module.named_buffers()) for module in modules]
-        self._buffer_names = list(own[0])
+        buffers = [dict(module.named_buffers()) for module in modules]
+        self._buffer_names = list(buffers[0])
         for index, name in enumerate(self._buffer_names):
-            stacked = torch.stack([member[name] for member in own])
+            stacked = torch.stack([member[name] for member in buffers])
             apart = stacked.unsqueeze(1).expand(-1, domains, *stacked.shape[1:]).clone()
             self.register_buffer(f"seen{index}", apart)  # (K, D, …)
 
@@ -137,11 +137,13 @@ class CopiedExtractor(Copies):
         rows = [int(row)] * len(self._seeds) if isinstance(row, int) else row.tolist()
         out = []
         for k, domain in enumerate(rows):
-            own = {
+            buffers = {
                 name: self.get_buffer(f"seen{index}")[k, domain]
                 for index, name in enumerate(self._buffer_names)
             }
-            out.append(own if kept else {name: value.clone() for name, value in own.items()})
+            out.append(
+                buffers if kept else {name: value.clone() for name, value in buffers.items()}
+            )
         return out
 
     def member(self, number: int, domain: int = 0) -> nn.Module:
