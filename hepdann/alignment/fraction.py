@@ -79,11 +79,7 @@ class FractionEstimate:
         return self.value if self.shift else self.source
 
     def sentence(self, classes: Sequence[str]) -> str:
-        """The estimate in words.
-
-        Args:
-            classes: names of the classes.
-        """
+        """The estimate in words, with these names of the classes."""
         pairs = zip(classes, self.value, self.error, self.source, strict=True)
         figures = [f"{name} {v:.3f} ± {e:.3f} ({s:.3f} in MC)" for name, v, e, s in pairs]
         if not np.isfinite(self.error).all():
@@ -106,14 +102,9 @@ def source_fractions(source: Source) -> Floats:
 
 
 def reweighted(source: Source, fractions: NDArray[np.floating]) -> Source:
-    """The source with weights that give its classes other fractions.
+    """The source with weights that give its classes the fractions (C,).
 
-    Args:
-        source: labelled events.
-        fractions: (C,) wanted fractions.
-
-    Returns:
-        The same events; the sum of their weights stays.
+    The sum of the weights stays.
     """
     wanted = np.asarray(fractions, dtype=np.float64)
     present = source_fractions(source)

@@ -119,11 +119,8 @@ class Calibration:
         """Calibrated MC, each event at parameters of its own, which are a further feature.
 
         They lie on a line through the best ones, along what changes the distributions most, and
-        uniformly within :data:`RANGE` standard errors (Baldi et al., EPJC 76 (2016) 235).
-
-        Args:
-            mc: labelled events.
-            seed: of the draws, as of :meth:`apply`.
+        uniformly within :data:`RANGE` standard errors (Baldi et al., EPJC 76 (2016) 235). The seed
+        is that of :meth:`apply`.
         """
         seed = self.seed if seed is None else seed
         generator = np.random.default_rng([seed, 0xBA])

@@ -24,12 +24,8 @@ def agreement(
     """Share of the target's events that get the class that a teacher gives them; larger is better.
 
     The teacher is source-only on an aligned target: where the alignment is right, so is the
-    teacher, and whoever disagrees with it is not. A teacher that is wrong is followed.
-
-    Args:
-        score: (N, C) or (N,) of the candidate.
-        teacher: the same of the teacher, on the same events.
-        weight: (N,) event weights.
+    teacher, and whoever disagrees with it is not. A teacher that is wrong is followed. Scores are
+    (N, C) or (N,) on the same events, weights (N,).
 
     Returns:
         1 for the teacher itself; ``None`` without events.
@@ -43,10 +39,7 @@ def source_loss(
 ) -> float | None:
     """Weighted mean of -ln(probability of the true class) on source events; smaller is better.
 
-    Args:
-        score: (N, C) or (N,) of source events that were not trained on.
-        label: (N,) their class.
-        weight: (N,) event weights.
+    Scores are (N, C) or (N,) of events that were not trained on, their classes and weights (N,).
     """
     return mean_of(losses(score, label), weight)
 
@@ -83,20 +76,12 @@ def _entropies(y: Floats) -> Floats:
 def soft_neighbourhood(
     score: ArrayLike, *, temperature: float = 0.05, most: int = 1000, seed: int = 0
 ) -> float | None:
-    """Soft neighbourhood density (SND); larger is taken to be better.
+    """Soft neighbourhood density (SND) in nats; larger is taken to be better.
 
-    Source: Saito et al., ICCV 2021, eqs. 1-3: the mean entropy of softmax(cosine similarity of
-    the class probabilities / 0.05) over all other events. Dense groups of equal scores have a
-    large one, right or wrong.
-
-    Args:
-        score: (N, C) or (N,) of the target.
-        temperature: of the softmax.
-        most: as many events are compared with each other, drawn at random.
-        seed: of the drawing.
-
-    Returns:
-        In nats; ``None`` with fewer than three events.
+    Source: Saito et al., ICCV 2021, eqs. 1-3: the mean entropy of softmax(cosine similarity of the
+    class probabilities / temperature) over all other events. Dense groups of equal scores have a
+    large one, right or wrong. Of scores (N, C) or (N,) of the target at most so many, drawn at
+    random, are compared with each other; of fewer than three events it is ``None``.
     """
     y = as_scores(score)
     if len(y) > most:
@@ -129,12 +114,8 @@ def prior_match(
     """1 - half the distance between the given shares and the expected fractions; larger is better.
 
     Scores of one class too many times say that a threshold moved. It is as good as the fractions
-    are: those of MC mislead under a label shift, estimated ones do not.
-
-    Args:
-        score: (N, C) or (N,) of the target.
-        fractions: (C,) expected share of each class, summing to one.
-        weight: (N,) event weights.
+    are: those of MC mislead under a label shift, estimated ones do not. Scores are (N, C) or (N,)
+    of the target, fractions (C,), summing to one, weights (N,).
 
     Returns:
         1 for a perfect match; ``None`` without events.
@@ -148,19 +129,12 @@ def prior_match(
 def importance_weighted(
     loss: ArrayLike, ratio: ArrayLike, weight: ArrayLike | None = None
 ) -> float | None:
-    """Importance-weighted validation (IWV); smaller is better.
+    """Importance-weighted validation (IWV), the mean of ratio times loss; smaller is better.
 
     Source: Sugiyama, Krauledat and Müller, JMLR 8 (2007) 985: the source's validation loss with
     each event times p_target/p_source. It is the target's loss where only p(x) changed and the
-    source covers the target; the shifts of a detector change p(y|x) too.
-
-    Args:
-        loss: (N,) of source events that were not trained on.
-        ratio: (N,) their density ratio.
-        weight: (N,) event weights.
-
-    Returns:
-        The weighted mean of ratio times loss; with a ratio of 1 the plain loss.
+    source covers the target; the shifts of a detector change p(y|x) too. Losses, density ratios and
+    weights are (N,) of source events that were not trained on.
     """
     return mean_of(np.asarray(ratio, dtype=np.float64) * np.asarray(loss), weight)
 
@@ -169,13 +143,9 @@ def dev(loss: ArrayLike, ratio: ArrayLike, weight: ArrayLike | None = None) -> f
     """Deep embedded validation (DEV); smaller is better.
 
     Source: You et al., ICML 2019, Algorithm 1: the importance-weighted loss with the ratio itself
-    as control variate, mean(L) + η·mean(W) - η with η = -Cov(L, W)/Var(W), the ratio taken in the
-    latent layer. A ratio that does not vary controls nothing, and the plain mean remains.
-
-    Args:
-        loss: (N,) of source events that were not trained on.
-        ratio: (N,) density ratio of their latent features.
-        weight: (N,) event weights.
+    as control variate, mean(L) + η·mean(W) - η with η = -Cov(L, W)/Var(W), the ratio that of latent
+    features. A ratio that does not vary controls nothing, and the plain mean remains. Losses,
+    ratios and weights are (N,) of source events that were not trained on.
     """
     ratio = np.asarray(ratio, dtype=np.float64)
     weighted = ratio * np.asarray(loss, dtype=np.float64)
@@ -224,16 +194,10 @@ def reverse_validation(
     one it does not, and what is left is how good the pseudo-labels are.
 
     The reverse classifier is a ridge regression on the classes over ReLU features with random
-    weights, so that all candidates are one solution of one set of equations.
-
-    Args:
-        scores: (N, C) or (N,) of each candidate, on the target.
-        target: (N, F) features, raw or aligned; NaN marks a missing value.
-        source: (M, F) features.
-        label: (M,) class of the source's events.
-        target_weight: (N,) event weights; one of negative weight counts against its class.
-        source_weight: (M,) event weights.
-        seed: of the random features.
+    weights, so that all candidates are one solution of one set of equations. Each has scores (N, C)
+    or (N,) on the target, of features (N, F), raw or aligned, where NaN marks a missing value; the
+    source has features (M, F) and classes (M,). A target's event of negative weight counts against
+    its class.
 
     Returns:
         Accuracy on the source of each candidate; ``None`` where there are no events.

@@ -82,11 +82,10 @@ def networks_of(shape: Sequence[int], pictures: bool, classes: int, settings: Ge
 
 
 class Generator:
-    """Draws events.
+    """Draws events by a trained network.
 
-    Args:
+    Attributes:
         header: what it draws.
-        network: trained.
         columns: (N, K) conditions of training events, to draw from.
         label: (N,) their classes.
     """
@@ -112,12 +111,9 @@ class Generator:
     def conditions(
         self, events: int, seed: int, fixed: Mapping[str, str] | None = None
     ) -> tuple[Floats, NDArray[np.int32]]:
-        """Conditions (n, K) and classes (n,) like those of training events, but what is fixed.
+        """Conditions (n, K) and classes (n,) like those of training events, but for fixed values.
 
-        Args:
-            events: n.
-            seed: of the draw.
-            fixed: values by name; the name of a class for ``class``.
+        These stand by name; ``class`` is the name of a class.
 
         Raises:
             ConfigError: no such condition, value or class.

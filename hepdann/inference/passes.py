@@ -34,12 +34,10 @@ def predict(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Class probabilities (K, N, C) and domain scores (K, N) of events; near 1 is target.
 
-    Args:
-        network: with averaged weights and fixed statistics.
-        inputs: (N, F) unscaled; NaN is missing. Of images their pixels, view after view.
-        scaling: of the features, or of rows with objects; ``None`` for pixels.
-        statistics: the domain whose normalisation statistics apply.
-        domain: whether domain scores are computed; else they are (K, 0).
+    The network has averaged weights and fixed statistics, of which those of a domain apply. Events
+    are (N, F) unscaled, NaN where a value is missing, and scaled as features or rows with objects;
+    or the pixels of images, view after view, without scaling. Without ``domain`` the scores of it
+    are (K, 0).
     """
     if isinstance(inputs, np.ndarray) and scaling and next(network.parameters()).is_cpu:
         shape, weights = network.shape, network.arrays()

@@ -292,12 +292,10 @@ class Mixture:
     def combine(
         self, scores: Sequence[NDArray[np.floating]], *, target: bool
     ) -> NDArray[np.float32]:
-        """Combine the parts' class probabilities.
+        """Combine the class probabilities (K, N, C) of each part's members, of target or source.
 
-        Args:
-            scores: (K, N, C) of the members of each part. Members are combined one by one where
-                all parts have equally many, and otherwise as the means over them.
-            target: whether the events are the target's.
+        Members are combined one by one where all parts have equally many, and otherwise as the
+        means over them.
 
         Returns:
             (K, N, C), or (1, N, C), class probabilities.

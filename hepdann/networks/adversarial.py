@@ -207,11 +207,8 @@ class AdversarialNetwork(nn.Module):
     ) -> Tensor:
         """Feature layer (K, H, D * B) of a training batch (K, F, D * B), domain after domain.
 
-        Args:
-            x: the batch.
-            domains: how many of the D it holds, the first ones; by default all.
-            weight: (K, D, B) that batch normalisation of the perceptron weights events by; by
-                default all are alike.
+        The batch holds the first of the D domains, by default all. Batch normalisation of the
+        perceptron weights events by (K, D, B); by default all are alike.
         """
         y: Tensor = self.extractor(self._inputs(x), domains, weight)
         return y
@@ -227,9 +224,7 @@ class AdversarialNetwork(nn.Module):
     def domain_logits(self, features: Tensor, lambda_: Tensor) -> Tensor:
         """Domain logits (K, batch), or (K, D, batch) where each domain is a class of its own.
 
-        Args:
-            features: (K, H, batch) feature layer.
-            lambda_: (K, 1, 1), minus which the gradient that reaches the features is multiplied by.
+        Minus λ (K, 1, 1) multiplies the gradient that reaches the features (K, H, batch).
         """
         y: Tensor = self.domain_head(self._seen_by_domain_head(reverse_gradient(features, lambda_)))
         return y.squeeze(1) if y.shape[1] == 1 else y
@@ -247,16 +242,13 @@ class AdversarialNetwork(nn.Module):
         return (features.unsqueeze(2) * condition.unsqueeze(1)).flatten(1, 2)
 
     def nuisance_outputs(self, logits: Tensor, lambda_: Tensor) -> tuple[Tensor, ...]:
-        """What the adversary says of each nuisance of a batch, given the outputs of the label head.
+        """What the adversary says of each nuisance of a batch, given logits (K, outputs, batch).
 
-        Args:
-            logits: (K, outputs, batch) of the label head.
-            lambda_: (K, 1, 1), minus which the gradient that reaches them is multiplied by.
+        Minus λ (K, 1, 1) multiplies the gradient that reaches these, which are of the label head.
 
         Returns:
             (K, V, batch) logits of the V values of each that is categorical; of a continuous one
-            (K, 15, batch): logits of five Gaussians, their means and the logarithms of their
-            widths.
+            (K, 15, batch): logits of five Gaussians, means and logarithms of widths.
         """
         y: Tensor = self.nuisance_head(reverse_gradient(logits, lambda_))
         widths = [values or 3 * GAUSSIANS for values in self.shape.nuisances]
@@ -271,10 +263,8 @@ class AdversarialNetwork(nn.Module):
     def collect_statistics(self, *domains: Tensor, weight: Tensor | None = None) -> None:
         """Fix the statistics of prediction from unlabelled events.
 
-        Args:
-            *domains: (K, F, n) of each of the D domains, source first and target last.
-            weight: (K, n of all domains) of these events, for batch normalisation of the
-                perceptron; by default all are alike.
+        They are (K, F, n) of each of the D domains, source first and target last; batch
+        normalisation of the perceptron weights them by (K, n of all domains), by default alike.
         """
         self.extractor.collect([self._inputs(x) for x in domains], weight)
 
@@ -294,13 +284,10 @@ class AdversarialNetwork(nn.Module):
 
     @torch.no_grad()
     def predict(self, x: Tensor, domain: int | Tensor) -> tuple[Tensor, Tensor]:
-        """Class probabilities (K, n, C) and domain scores (K, n), of events (K or 1, F, n).
+        """Class probabilities (K, n, C) and domain scores (K, n), of scaled events (K or 1, F, n).
 
-        The domain score is the probability of target against source; near 1 is target.
-
-        Args:
-            x: scaled features.
-            domain: whose normalisation statistics apply, 0 source or 1 target; or (K,) of these.
+        The domain score is the probability of target against source; near 1 is target. The domain
+        is whose normalisation statistics apply, 0 source or 1 target; or (K,) of these.
         """
         compiled = _compiled_scores(self, x, domain, domain_scores=True)
         if compiled is not None:

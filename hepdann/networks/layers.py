@@ -43,16 +43,10 @@ class _GradientReversal(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor, lambda_: Tensor) -> Tensor:
-    """Pass ``x`` on, and multiply the gradient that comes back by ``-factor``.
+    """Pass ``x`` on, unchanged, and multiply the gradient that comes back by minus λ.
 
-    Ganin & Lempitsky, "Unsupervised Domain Adaptation by Backpropagation" (2015), eq. (7)-(8).
-
-    Args:
-        x: any tensor; in a stack (K, features, batch).
-        lambda_: broadcastable to ``x``; in a stack (K, 1, 1), one λ for each member.
-
-    Returns:
-        ``x``, unchanged.
+    Ganin & Lempitsky, "Unsupervised Domain Adaptation by Backpropagation" (2015), eq. (7)-(8). In a
+    stack x is (K, features, batch), and λ (K, 1, 1), one for each member; it is broadcast to x.
     """
     result: Tensor = _GradientReversal.apply(x, lambda_)  # type: ignore[no-untyped-call]
     return result
@@ -123,10 +117,8 @@ class StackedBatchNorm(nn.Module):
     ) -> Tensor:
         """Normalise a training batch, (K, features, D * B), by its own statistics.
 
-        Args:
-            x: activations.
-            domains: how many of the D the batch holds; by default all.
-            weight: (K, D, B) sizes of the events' weights; by default all are alike.
+        It holds the first of the D domains, by default all; the weights (K, D, B) are sizes, by
+        default alike.
         """
         members, features, batch = x.shape
         parts = domains or self.domains
@@ -205,15 +197,10 @@ def member_generators(seeds: Sequence[int]) -> list[torch.Generator]:
 
 
 class StackedLinear(nn.Module):
-    """``y = W x + b`` for each of K members.
+    """``y = W x + b`` for each of K members, weights uniform in ±1/√in as in ``torch.nn.Linear``.
 
-    The weights start as those of ``torch.nn.Linear``: uniform in ±1/√in.
-
-    Args:
-        inputs: features in.
-        outputs: features out.
-        generators: one a member; each draws its weight, then its bias.
-        bias: left out before a normalisation, which would take it away again.
+    Each member has a generator, which draws its weight, then its bias. The bias is left out before
+    a normalisation, which would take it away again.
     """
 
     def __init__(

@@ -263,16 +263,11 @@ class FittedShift:
         event_id: NDArray[np.uint64],
         seed: int,
     ) -> None:
-        """Shift the energies of images, in place.
+        """Shift the energies of images (n, C, H, W) of each view, in place.
 
-        A random number belongs to its event and pixel: blocks, rows in any order and events that
-        are read twice give the same images.
-
-        Args:
-            views: what the images are, as :attr:`hepdann.tensors.Tensors.views` says.
-            images: by view, (n, C, H, W).
-            event_id: (n,) identity of each event.
-            seed: of the random numbers.
+        A random number belongs to its event, by the (n,) identities, and pixel: blocks, rows in any
+        order and events that are read twice give the same images. The views are those of
+        :attr:`hepdann.tensors.Tensors.views`.
 
         Raises:
             ConfigError: there are no energies, or the shift was fitted to features.
@@ -283,12 +278,7 @@ class FittedShift:
         shift_images(steps, views, images, event_id, seed)
 
     def apply_objects(self, objects: Objects, event_id: NDArray[np.uint64], seed: int) -> Objects:
-        """Objects and features of N events, shifted; see :meth:`Shift.of_objects`.
-
-        Args:
-            objects: of the events.
-            event_id: (N,) identity of each.
-            seed: of the random numbers.
+        """Objects and features of N events, of (N,) identities; see :meth:`Shift.of_objects`.
 
         Raises:
             ConfigError: the objects lack the feature that the shift acts on.

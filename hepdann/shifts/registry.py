@@ -29,14 +29,8 @@ Shifted = tuple[NDArray[np.float32], NDArray[np.bool_]]  # values, and which obj
 def detector(shifted: Array, x: Array, t: float, generator: np.random.Generator) -> Array:
     """The detector term common to the sine family: y (1 + 1/t) + N(0, |x̂|/(25 t)).
 
-    Args:
-        shifted: y, the features after a map.
-        x: x̂, the features before it; they set the width of the smearing.
-        t: of the shift.
-        generator: source of the smearing.
-
-    Returns:
-        Features in the units of ``shifted``.
+    The features y after a map, and what is returned, have the same units; x̂ before it sets the
+    width of the smearing.
     """
     noise = generator.standard_normal(x.shape)
     return shifted * (1 + 1 / t) + noise * (np.abs(x) / (25 * t))
@@ -73,16 +67,9 @@ def cosine(x: Array, t: float, generator: np.random.Generator) -> Array:
 
 
 def gaussian(x: Array, t: float, generator: np.random.Generator, sigma: Array) -> Array:
-    """(1 + U(0,1)/t) x + N(0, σ_x/t), on x itself; one draw an entry.
+    """(1 + U(0,1)/t) x + N(0, σ_x/t), on x itself, in its units; one draw an entry.
 
-    Args:
-        x: features as they are stored.
-        t: of the shift.
-        generator: source of U and N.
-        sigma: (F,) standard deviation σ_x of each feature over the MC training split.
-
-    Returns:
-        Features in the units of ``x``.
+    σ_x is the (F,) standard deviation of each feature over the MC training split.
     """
     scaled = x * (1 + generator.random(x.shape) / t)
     return scaled + generator.standard_normal(x.shape) * (sigma / t)
