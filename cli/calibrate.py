@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,14 +33,9 @@ if TYPE_CHECKING:
 @shared("json")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def command(
-    tensors: Path,
-    data: Path | None,
-    families: tuple[str, ...],
-    hold_fractions: bool,
-    output: Path | None,
-    as_json: bool,
-    seed: int,
-) -> None:
+    tensors: Path, data: Path | None, families: tuple[str, ...], output: Path | None, as_json: bool,
+    **options: Any,
+) -> None:  # fmt: skip
     """Measure the mismodelling between MC and data in TENSORS (default: tensors.h5).
 
     With DATA, the MC of TENSORS is compared with the data of that file.
@@ -53,14 +48,8 @@ def command(
     from hepdann.api import calibration_of, compared
 
     file, source, target = compared(tensors, data, mapped=True)
-    source, report = calibration_of(
-        file,
-        source,
-        target,
-        families=separate(families) or None,
-        hold_fractions=hold_fractions,
-        seed=seed,
-    )
+    families_named = separate(families) or None
+    source, report = calibration_of(file, source, target, families=families_named, **options)
     if output is not None:
         _write(file, source, target, report, output)
     if as_json:

@@ -32,7 +32,7 @@ _FIGURES = 8  # features that are drawn at most
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def command(
-    tensors: Path, data: Path | None, as_json: bool, max_events: int, plots: Path | None, seed: int
+    tensors: Path, data: Path | None, as_json: bool, plots: Path | None, **options: int
 ) -> None:
     """Test whether MC and data in TENSORS (default: tensors.h5) differ.
 
@@ -49,9 +49,7 @@ def command(
     from hepdann.evaluation import diagnose
 
     file, source, target = compared(tensors, data)
-    diagnosis = diagnose(
-        source, target, file.features, seed=seed, max_events=max_events, alignable=file.tabular
-    )
+    diagnosis = diagnose(source, target, file.features, alignable=file.tabular, **options)
     made = [] if plots is None else _draw(file, source, target, diagnosis, plots)
     if as_json:
         tables.echo_json(diagnosis.to_json())

@@ -36,7 +36,7 @@ def _principal(sample: ArrayLike, dimension: int) -> tuple[Floats, Floats]:
 
 
 def subspace_scores(
-    source: ArrayLike, label: ArrayLike, target: ArrayLike, test: ArrayLike, seed: int = 0
+    source: ArrayLike, label: ArrayLike, target: ArrayLike, test: ArrayLike
 ) -> tuple[Floats, int]:
     """Class probabilities of events of the target, by logistic regression on the aligned source.
 
@@ -52,7 +52,7 @@ def subspace_scores(
     from sklearn.linear_model import LogisticRegression
 
     x, y = np.asarray(source, np.float64), np.asarray(label)
-    held = np.random.default_rng(seed).permutation(len(x)) % 2 == 1
+    held = np.random.default_rng(0).permutation(len(x)) % 2 == 1
     best, right = 0, -1.0
     model = LogisticRegression(tol=_TOLERANCE, max_iter=_MOST_ROUNDS)
     with warnings.catch_warnings():  # one that is not quite at its minimum is as good a classifier

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 from .pictures import ImagesNetwork, innermost, normalisation_of, perceptron, xavier
-from .registry import Factory, Modules
+from .registry import Factory, Modules, no_inputs
 from .shape import Autocast, NetworkShape, Normalisation, ViewShape
 
 SMALL = "minerva-small"
@@ -285,11 +285,7 @@ def _extractor(
 
 def _refuse_tables(shape: NetworkShape) -> None:
     if not shape.views:
-        raise ConfigError(
-            f"{shape.network} is a network of images, and these events have none",
-            where="train.network",
-            mend="convert hit images, or leave the network out",
-        )
+        raise no_inputs(shape, "images", "convert hit images, or leave the network out")
 
 
 minerva_small = _planes(PlanesPlan())

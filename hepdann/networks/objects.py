@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import ConfigError
 from .pictures import InParts
+from .registry import no_inputs
 from .shape import NetworkShape, Normalisation
 
+_WIDTH, _BLOCKS, _HEADS = 64, 3, 4  # of an object; of the transformer
 _PADDING = 1.25  # padded over real objects in attention, at most
 
 
@@ -119,11 +120,11 @@ class DeepSet(nn.Module):
 
     summed = 0.1  # brings sums over the objects of an event to the size of their means
 
-    def __init__(self, features: int, shape: NetworkShape, width: int = 64) -> None:
+    def __init__(self, features: int, shape: NetworkShape) -> None:
         super().__init__()
-        self.layers = _layers((features, width, width), shape)
-        self.last = nn.Linear(width, width)
-        self.width, self.each = 2 * width, width
+        self.layers = _layers((features, _WIDTH, _WIDTH), shape)
+        self.last = nn.Linear(_WIDTH, _WIDTH)
+        self.width, self.each = 2 * _WIDTH, _WIDTH
 
     def forward(self, objects: Packed) -> tuple[Tensor, Tensor]:
         """Map the objects of B events to (B, width), and to (T, 64) of each object."""
@@ -175,15 +176,13 @@ class _Transformer(nn.Module):
     mean knows nothing of how many objects there are, which the sum beside it tells.
     """
 
-    def __init__(
-        self, features: int, shape: NetworkShape, width: int = 64, blocks: int = 3, heads: int = 4
-    ) -> None:
+    def __init__(self, features: int, shape: NetworkShape) -> None:
         super().__init__()
-        self.embed = nn.Sequential(_layers((features, width), shape), nn.Linear(width, width))
-        self.blocks = nn.ModuleList(_Block(width, heads, shape.dropout) for _ in range(blocks))
-        self.after = nn.LayerNorm(width)
-        self.gate, self.values = nn.Linear(width, heads), nn.Linear(width, width)
-        self.width, self.each = 2 * width, width
+        self.embed = nn.Sequential(_layers((features, _WIDTH), shape), nn.Linear(_WIDTH, _WIDTH))
+        self.blocks = nn.ModuleList(_Block(_WIDTH, _HEADS, shape.dropout) for _ in range(_BLOCKS))
+        self.after = nn.LayerNorm(_WIDTH)
+        self.gate, self.values = nn.Linear(_WIDTH, _HEADS), nn.Linear(_WIDTH, _WIDTH)
+        self.width, self.each = 2 * _WIDTH, _WIDTH
 
     def forward(self, objects: Packed) -> tuple[Tensor, Tensor]:
         """Map the objects of B events to (B, width), and to (T, 64) of each object."""
@@ -219,11 +218,8 @@ class ObjectsNetwork(InParts):
     def __init__(self, shape: NetworkShape, part: type[DeepSet | _Transformer]) -> None:
         super().__init__()
         if not shape.objects:
-            raise ConfigError(
-                f"{shape.network} is a network of objects, and these events have none",
-                where="train.network",
-                mend="convert lists (hepdann convert --objects), or leave the network out",
-            )
+            mend = "convert lists (hepdann convert --objects), or leave the network out"
+            raise no_inputs(shape, "objects", mend)
         self.objects = shape.objects
         sizes = [1 + most * features for _, most, features in shape.objects]
         self.sizes = [shape.inputs - sum(sizes), *sizes]

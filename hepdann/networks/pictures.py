@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from ..compiled import function
 from ..errors import ConfigError
-from .registry import Factory, Modules
+from .registry import Factory, Modules, no_inputs
 from .shape import Autocast, NetworkShape, Normalisation, ViewShape
 
 _INTEGERS = {torch.float32: (torch.int32, np.int32), torch.bfloat16: (torch.int16, np.int16)}
@@ -299,11 +299,7 @@ def _pictures_factory(plan: PicturesPlan) -> Factory:
 
     def make(shape: NetworkShape) -> Modules:
         if not shape.views:
-            raise ConfigError(
-                f"{shape.network} is a network of pictures, and these events have none",
-                where="train.network",
-                mend="convert pictures, or leave the network out",
-            )
+            raise no_inputs(shape, "pictures", "convert pictures, or leave the network out")
         extractor = PicturesNetwork(shape.views, plan, shape.normalisation, shape.autocast)
         inputs = shape.domain_inputs(extractor.features)
         return Modules(

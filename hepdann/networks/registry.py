@@ -187,6 +187,12 @@ class CopiedExtractor(Copies):
         return lambda x: self.run(x, buffers)
 
 
+def no_inputs(shape: NetworkShape, kind: str, mend: str) -> ConfigError:
+    """What to raise where events have none of what a network sees."""
+    what = f"{shape.network} is a network of {kind}, and these events have none"
+    return ConfigError(what, where="train.network", mend=mend)
+
+
 @dataclass(frozen=True)
 class Modules:
     """The parts of one member, as ordinary modules on batch-major events.
