@@ -280,7 +280,7 @@ class Scorer:
     def add(self, step: Step) -> Value:
         """Class scores (N, C): the mean over the members, and over the folds of a run in folds."""
         if isinstance(step, FoldMean):
-            return self._mean([self.add(fold) for fold in step.folds])
+            return self._mean([self.add(fold) for fold in step.parts])
         return self._mean(self._members(step))
 
     def _mean(self, members: Sequence[Value]) -> Value:

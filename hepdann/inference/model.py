@@ -159,7 +159,7 @@ class Model:
         if method in self.mixtures:
             mixture = self.mixtures[method]
             parts = tuple(self._steps(part, domain, errors) for part in mixture.parts)
-            return Combination(mixture, parts, target)
+            return Combination(parts, mixture, target)
         part = self._part(method)
         aligned = method if method in self.alignments else method_of(method)[0]
         name = calibration_of(method)

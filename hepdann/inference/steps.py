@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -214,11 +214,26 @@ class Branch:
 
 
 @dataclass(frozen=True, eq=False)
-class Combination:
+class _Several:
+    """What several steps say together, of objects their mean."""
+
+    parts: tuple[Branch | Combination, ...]
+
+    def object_scores(self, inputs: Objects) -> tuple[NDArray[np.float32], ...]:
+        """The mean over the parts, of each collection."""
+        scores = zip(*(part.object_scores(inputs) for part in self.parts), strict=True)
+        return tuple(np.mean(one, axis=0) for one in scores)
+
+    def latent(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Feature layer (N, H) of the first part: those of two have nothing in common."""
+        return self.parts[0].latent(inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Combination(_Several):
     """The weighted mean of the log probabilities of several methods."""
 
     mixture: Mixture
-    parts: tuple[Branch | Combination, ...]
     target: bool
 
     def score(
@@ -229,47 +244,20 @@ class Combination:
         members = self.mixture.combine([s.members for s in scores], target=self.target)
         return Scores(members, np.mean([s.domain for s in scores], axis=0))
 
-    def object_scores(self, inputs: Objects) -> tuple[NDArray[np.float32], ...]:
-        """The mean over the parts."""
-        return _means(part.object_scores(inputs) for part in self.parts)
 
-    def latent(self, inputs: Inputs) -> NDArray[np.float32]:
-        """Feature layer (N, H) of the first member of the first part."""
-        return self.parts[0].latent(inputs)
-
-
-@dataclass(frozen=True, eq=False)
-class FoldMean:
+class FoldMean(_Several):
     """The mean over the folds of a run, member by member."""
-
-    folds: tuple[Branch | Combination, ...]
 
     def score(
         self, inputs: Inputs, *, domain: bool = True, event_id: NDArray[np.uint64] | None = None
     ) -> Scores:
         """Score events (N, F) that no fold was trained on, NaN where a value is missing."""
-        scores = [fold.score(inputs, domain=domain, event_id=event_id) for fold in self.folds]
-        return Scores(
-            np.mean([one.members for one in scores], axis=0),
-            np.mean([one.domain for one in scores], axis=0),
-        )
-
-    def object_scores(self, inputs: Objects) -> tuple[NDArray[np.float32], ...]:
-        """The mean over the folds."""
-        return _means(fold.object_scores(inputs) for fold in self.folds)
-
-    def latent(self, inputs: Inputs) -> NDArray[np.float32]:
-        """Feature layer (N, H) of the first fold, those of two folds have nothing in common."""
-        return self.folds[0].latent(inputs)
+        scores = [fold.score(inputs, domain=domain, event_id=event_id) for fold in self.parts]
+        members, domains = ([one.members for one in scores], [one.domain for one in scores])
+        return Scores(np.mean(members, axis=0), np.mean(domains, axis=0))
 
 
 Step = Branch | Combination | FoldMean
-
-
-def _means(parts: Iterable[tuple[NDArray[np.float32], ...]]) -> tuple[NDArray[np.float32], ...]:
-    """The mean of each collection's scores."""
-    return tuple(np.mean(one, axis=0) for one in zip(*parts, strict=True))
-
 
 _TINY = float(np.finfo(np.float32).eps)
 _IN_CACHE = 2_048  # events that are combined at a time
