@@ -7,13 +7,13 @@
 ``hepdann.predict`` reads files, and writes what the model says of them.
 """
 
-from .model import BASE, NO_FOLD, PRIOR, InputColumns, Model, object_scores, prior_corrected
+from .model import NO_FOLD, InputColumns, Model, object_scores, prior_corrected
 from .prediction import PredictedFile, Prediction, predict
 from .predictor import Predictor, known_events, load_model, open_predictor, save_model
 from .steps import Branch, Combination, FoldMean, Inputs, Mixture, Part, Scores, Step, corrected
 
 __all__ = [
-    "NO_FOLD", "PRIOR", "Branch", "Combination", "FoldMean", "InputColumns", "Inputs",
+    "NO_FOLD", "Branch", "Combination", "FoldMean", "InputColumns", "Inputs",
     "Mixture", "Model", "Part", "PredictedFile", "Prediction", "Predictor", "Scores", "Step",
     "corrected", "known_events", "load_model", "object_scores", "open_predictor", "predict",
     "prior_corrected", "save_model",

@@ -10,7 +10,6 @@ from hepdann.alignment import AffineMap, Moments
 from hepdann.domains import Scaling
 from hepdann.errors import RunError
 from hepdann.inference import (
-    PRIOR,
     Branch,
     Combination,
     Mixture,
@@ -24,6 +23,7 @@ from hepdann.inference import (
 )
 from hepdann.inputs import read_tensors
 from hepdann.networks import AdversarialNetwork, NetworkShape
+from hepdann.registry import PRIOR
 from hepdann.store.model_file import StoredMixture, read_header, read_model, write_model
 from hepdann.store.paths import RunPaths
 from hepdann.tensors import Target
