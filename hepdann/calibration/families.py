@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .. import shifts
 from ..errors import ConfigError
-from .noise import Seed, noise
+from ..shifts.noise import Seed, noise
 
 Floats = NDArray[np.float64]
 

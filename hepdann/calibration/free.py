@@ -16,11 +16,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..shifts.noise import Seed, noise, seed_of_table
 from ..tensors import Objects, Source, Target
 from .families import FittedMap
 from .fit import spread
 from .marginals import Marginals
-from .noise import Seed, noise, seed_of_table
 
 Floats = NDArray[np.float64]
 

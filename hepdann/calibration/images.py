@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from .. import shifts
 from ..errors import ConfigError, HepdannError
+from ..shifts.noise import Seed
 from ..shifts.registry import shift_images
 from ..tensors import EventBlocks, Source, Tensors, image_figures, read_images
 from .families import Family, Parameter
-from .noise import Seed
 
 Floats = NDArray[np.float64]
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from .. import shifts
 from ..errors import ConfigError
+from ..shifts.noise import EventSeed, Seed, seed_of_table
 from ..tensors import Collection, Objects, Source, Target, object_figures
 from .families import Chain, Detector, Family, Parameter, parsed
-from .noise import EventSeed, Seed, seed_of_table
 
 Floats = NDArray[np.float64]
 

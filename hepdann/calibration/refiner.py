@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment.adversary import AdversaryOptions, fit_stack
+from ..shifts.noise import Seed, noise
 from ..tensors import Source, Target
 from .families import FittedMap
 from .free_fit import shared_values
-from .noise import Seed, noise
 
 Floats = NDArray[np.float64]
 

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shifts import FittedShift
+from ..shifts.noise import EventSeed, Seed, identities
 from ..stats.figure import Figure
 from ..tensors import Collection, Objects, Source, Target
 from .families import Chain, Detector, Family, FittedMap, ShiftFamily
 from .fit import FamilyFit
 from .free import FreeMap, FreeObjects
 from .mixture import Mixture, mixture_of
-from .noise import EventSeed, Seed, identities
 from .objects import OF_OBJECTS, ObjectDetector, ObjectShift, ObjectSource
 from .refiner import RefinerMap
 
@@ -71,8 +71,7 @@ class Calibration:
             seed = self.seed if seed is None else seed
             drawn: Seed = seed
             if event_id is not None:
-                of_event: Any = features if plain else x.features
-                drawn = EventSeed(seed, identities(event_id, of_event))
+                drawn = EventSeed(seed, identities(event_id, features))
             x = self.fit.family.apply(x, self.fit.theta, drawn)
         return x.astype(np.float32) if plain else x  # type: ignore[no-any-return]
 

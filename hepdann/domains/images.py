@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from ..shifts.noise import identities
 from ..tensors import (
     SPLITS,
     ChangeImages,
@@ -94,7 +95,7 @@ def prepare_images(
             raise ConfigError(
                 f"{fitted.name} shifts all objects together, and they are to be read in blocks",
                 where="train.shift",
-                mend="train on a machine with more memory, or take missing-objects or pt-scale",
+                mend="train on a machine with more memory, or take one of hepdann's own shifts",
             )
         change = _changing(fitted, tensors, seed)
         parts = (
@@ -188,7 +189,7 @@ def _changing(shift: FittedShift, tensors: Tensors, seed: int) -> ChangeImages:
 
     def change(images: Any, rows: NDArray[np.int64]) -> Any:
         if isinstance(images, Objects):
-            return shift.apply_objects(images, event_id[rows], seed)
+            return shift.apply_objects(images, identities(event_id[rows], images), seed)
         shift.apply_images(tensors.views, images, event_id[rows], seed)
         return images
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from ..errors import ConfigError
 from .fitting import Composition, FittedShift, Shift, Step
-from .registry import Draws, ObjectRows, PixelHits, detector, names, register
+from .noise import Draws
+from .registry import ObjectRows, PixelHits, detector, names, register
 
 __all__ = [
     "Composition", "Draws", "FittedShift", "ObjectRows", "PixelHits", "Shift", "Step", "compose",

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError
+from ..registry import SHIFTS
 from ..tensors import Objects, View
-from .registry import Array, identity, lookup, names, shift_images, shift_objects
+from .noise import EventNoise
+from .registry import Array, lookup, names, shift_images, shift_objects
 
 _TILE = 65_536  # rows shifted at a time: float64 temporaries stay small
 _SMALLEST_T = 1e-6  # a shift of a million times the values themselves
@@ -188,9 +190,9 @@ class Step:
     def apply(self, x: NDArray[Any], generator: np.random.Generator) -> NDArray[np.float32]:
         """Shift (N, F) features; the generator advances by the same draws whatever is missing."""
         shifted = np.empty(x.shape, dtype=np.float32)
-        for start in range(0, len(x), _TILE):
-            tile = slice(start, start + _TILE)
-            shifted[tile] = self._tile(x[tile].astype(np.float64), generator)
+        tiles = ((slice(n, n + _TILE), generator) for n in range(0, len(x), _TILE))
+        for tile, part in generator.tiles(_TILE) if isinstance(generator, EventNoise) else tiles:
+            shifted[tile] = self._tile(x[tile].astype(np.float64), part)
         return shifted
 
     def _tile(self, x: Array, generator: np.random.Generator) -> Array:
@@ -287,8 +289,8 @@ class FittedShift:
 
     @property
     def drawn_in_turn(self) -> bool:
-        """Whether a step draws for one row after the other: blocks of objects would differ."""
-        return any(lookup(step.name).map not in (None, identity) for step in self.steps)
+        """Whether a step may draw for one row after the other: a map of features by a user."""
+        return any(lookup(s.name).map and s.name not in SHIFTS.own for s in self.steps)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything :meth:`from_dict` needs, JSON-serialisable; t = ∞ becomes ``"inf"``."""

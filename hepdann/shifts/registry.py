@@ -13,16 +13,13 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..registry import SHIFTS
-from ..tensors import Jagged, Objects, Transform, View, mix64
+from ..tensors import Jagged, Objects, Transform, View
+from .noise import Draws, EventSeed, Keys, Reals, noise, seed_of_table
 
 if TYPE_CHECKING:
     from .fitting import Step
 
 Array = NDArray[np.float64]
-Reals = NDArray[np.float64]
-Keys = NDArray[np.uint64]
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_OTHER = np.uint64(0xD1B54A32D192ED03)
 Shifted = tuple[NDArray[np.float32], NDArray[np.bool_]]  # values, and which objects are seen
 
 
@@ -88,33 +85,6 @@ class PixelHits:
     energy: Reals
     event: Keys
     place: Keys
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Random numbers by name: the same keys give the same numbers.
-
-    Attributes:
-        seed: another one gives others.
-    """
-
-    seed: int
-
-    def uniform(self, *keys: Keys) -> Reals:
-        """Uniform in (0, 1), one for each row of the keys."""
-        return ((self._bits(keys) >> np.uint64(11)) + np.float64(0.5)) * 2.0**-53
-
-    def normal(self, *keys: Keys) -> Reals:
-        """Gaussian of mean 0 and width 1 (Box and Muller, Ann. Math. Stat. 29 (1958) 610)."""
-        other = np.full(len(keys[0]), _OTHER)
-        radius = np.sqrt(-2 * np.log(self.uniform(*keys)))
-        return np.asarray(radius * np.cos(2 * np.pi * self.uniform(*keys, other)))
-
-    def _bits(self, keys: tuple[Keys, ...]) -> Keys:
-        bits = np.full(len(keys[0]), self.seed & (2**64 - 1), np.uint64)
-        for key in keys:
-            bits = mix64((bits ^ key) + _GAMMA)
-        return bits
 
 
 def energy_scale(hits: PixelHits, t: float, draws: Draws) -> Reals:  # noqa: ARG001
@@ -200,26 +170,30 @@ def shift_objects(
     for index, (step, entry) in enumerate(steps):
         key = zlib.crc32(f"{seed} {index} {step.name}".encode())
         if entry.objects is None:
-            generator = np.random.Generator(np.random.Philox([seed, key]))
-            tables = [objects.features, *(part.values for part in objects.parts)]
-            widths = accumulate((table.shape[1] for table in tables), initial=0)
-            features, *values = (
-                step.columns(*span).apply(table, generator)
-                for table, span in zip(tables, pairwise(widths), strict=True)
-            )
-            parts = [replace(p, values=v) for v, p in zip(values, objects.parts, strict=True)]
-        else:
-            features, parts, draws = objects.features, [], Draws(key | seed << 32)
-            for part, one in zip(objects.parts, objects.collections, strict=True):
-                event = np.repeat(np.arange(len(part)), part.counts)
-                number = (np.arange(len(event)) - part.start[event]).astype(np.uint64)
-                rows = ObjectRows(one.name, one.features, part.values, event_id[event], number)
-                shifted, kept = entry.objects(rows, step.t, draws)
-                counts = np.bincount(event[kept], minlength=len(part))
-                numbers = {name: values[kept] for name, values in part.numbers.items()}
-                parts.append(Jagged.of(np.asarray(shifted, np.float32)[kept], counts, numbers))
-        objects = replace(objects, features=features, parts=tuple(parts))
+            objects = _mapped(step, objects, EventSeed(seed, event_id), key)
+            continue
+        parts, draws = [], Draws(key | seed << 32)
+        for part, one in zip(objects.parts, objects.collections, strict=True):
+            event = np.repeat(np.arange(len(part)), part.counts)
+            number = (np.arange(len(event)) - part.start[event]).astype(np.uint64)
+            rows = ObjectRows(one.name, one.features, part.values, event_id[event], number)
+            shifted, kept = entry.objects(rows, step.t, draws)
+            counts = np.bincount(event[kept], minlength=len(part))
+            numbers = {name: values[kept] for name, values in part.numbers.items()}
+            parts.append(Jagged.of(np.asarray(shifted, np.float32)[kept], counts, numbers))
+        objects = replace(objects, parts=tuple(parts))
     return objects
+
+
+def _mapped(step: Step, objects: Objects, seed: EventSeed, word: int) -> Objects:
+    """Events and objects under a map of features."""
+    spans = list(pairwise(accumulate((t.shape[1] for t in objects.tables), initial=0)))
+
+    def change(number: int, table: NDArray[np.float32]) -> NDArray[np.float32]:
+        generator = noise(seed_of_table(seed, objects, number), word)
+        return step.columns(*spans[number]).apply(table, generator)
+
+    return objects.mapped(change)
 
 
 _BITS = np.uint64(20)  # strips and planes of a view are counted below 2^20

@@ -27,6 +27,7 @@ from hepdann.evaluation import open_scores
 from hepdann.inference import Part, predict
 from hepdann.inference.row_scores import RowScorer
 from hepdann.networks import AdversarialNetwork, NetworkShape
+from hepdann.registry import SHIFTS
 from hepdann.runs import open_run
 from hepdann.tensors import open_tensors, read_images
 
@@ -239,10 +240,11 @@ def test_maps_of_features_shift_those_of_objects_by_their_own_scales(tensors):
     assert not np.array_equal(jagged.features, objects.features)
 
 
-def test_batches_from_blocks_of_the_file_are_those_of_memory(tensors):
+@pytest.mark.parametrize("shift", [None, shifts.gaussian(t=3)])
+def test_batches_from_blocks_of_the_file_are_those_of_memory(tensors, shift):
     rows = {}
     for memory in ("resident", "blocks"):
-        domains = prepare(tensors, None, None, 0, memory)
+        domains = prepare(tensors, None, shift, 0, memory)
         images = domains.images
         events = resident_images(
             domains.target, images.target, device="cpu", scaling=images.scaling,
@@ -253,6 +255,8 @@ def test_batches_from_blocks_of_the_file_are_those_of_memory(tensors):
         assert label is None
         rows[memory] = x.numpy()[np.lexsort(x.numpy().T)]
     np.testing.assert_array_equal(rows["resident"], rows["blocks"])
+    if shift is not None:
+        return
     counts = rows["blocks"][:, 1]  # beside the feature of the event
     objects = rows["blocks"][:, 2:].reshape(len(counts), 64, 2)
     inside = np.arange(64) < counts[:, None]
@@ -261,11 +265,13 @@ def test_batches_from_blocks_of_the_file_are_those_of_memory(tensors):
     assert objects[inside][:, 1].std() == pytest.approx(1, abs=0.1)
 
 
-def test_what_acts_on_features_alone_is_refused(run, tensors, tmp_path):
+def test_what_acts_on_features_alone_is_refused(run, tensors, tmp_path, monkeypatch):
+    monkeypatch.setattr(SHIFTS, "_registered", {})
+    hepdann.register.shift("turn")(lambda x, t, generator: x[::-1] / t)
     for settings, message in (
         ({"shift": shifts.energy_scale(t=3)}, "acts on pixels, and these events have objects"),
         ({"shift": shifts.dead_region(t=3)}, "no feature of constituent ends in 'phi'"),
-        ({"shift": shifts.gaussian(t=3), "memory": "blocks"}, "to be read in blocks"),
+        ({"shift": shifts.get("turn", 3), "memory": "blocks"}, "to be read in blocks"),
         ({"method": "affine+dann"}, "affine maps the features of an event together, and these"),
         ({"alignments": ["sliced"]}, "sliced maps .* are objects; take quantile or moments"),
         ({"method": "parametrised"}, "needs maps or shifts of features"),

@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hepdann import shifts
 from hepdann.calibration.families import family
-from hepdann.calibration.noise import EventSeed, identities, noise, seed_of_table
+from hepdann.shifts.noise import EventSeed, identities, noise, seed_of_table
 from hepdann.tensors import Collection, Jagged, Objects, mix64
 
 IDS = mix64(np.arange(20_000, dtype=np.uint64))
 
 
 @pytest.mark.parametrize("text", ["gaussian", "sine", "smear", "smear+cosine"])
-def test_an_event_has_the_same_noise_in_any_company(text):
+@pytest.mark.parametrize("tile", [4096, 65_536])
+def test_an_event_has_the_same_noise_in_any_company(text, tile, monkeypatch):
+    monkeypatch.setattr("hepdann.shifts.fitting._TILE", tile)
     x = np.random.default_rng(0).normal(size=(len(IDS), 3))
     one = family(text, x, ["a", "b", "c"])
     theta = np.full(len(one.table), 0.3)
@@ -52,3 +55,27 @@ def test_objects_of_an_event_have_noise_of_their_own():
     later = seed_of_table(EventSeed(0, IDS[2:3]), objects.take(np.array([2])), 1)
     np.testing.assert_array_equal(later.event_id, seeds[1].event_id[2:])
     assert seed_of_table(4, objects, 1) == 4
+
+
+@pytest.mark.parametrize("name", ["gaussian", "sine", "sine+gaussian+missing-objects"])
+def test_objects_are_shifted_alike_in_any_company(name):
+    random = np.random.default_rng(3)
+    counts = random.poisson(3, 500)
+    part = Jagged.of(random.normal(1, 1, (counts.sum(), 2)).astype(np.float32), counts)
+    features = random.normal(size=(500, 1)).astype(np.float32)
+    objects = Objects(features, (part,), (Collection("jets", ("a", "b"), 9),))
+    fitted = shifts.get(name, 3).of_objects(objects)
+    moved = fitted.apply_objects(objects, IDS[:500], 1)
+    rows = random.permutation(500)[:77]
+    some = fitted.apply_objects(objects.take(rows), IDS[rows], 1)
+    for one, same in zip(some.tables, moved.take(rows).tables, strict=True):
+        np.testing.assert_array_equal(one, same)
+    noise_of = (moved.features - features)[:, 0]
+    assert np.std(noise_of) > 0.01
+    assert not fitted.drawn_in_turn
+
+
+def test_rows_of_one_event_with_other_objects_have_noise_of_their_own():
+    part = Jagged.of(np.array([[1], [2], [2], [1]], np.float32), np.array([2, 2, 0]))
+    objects = Objects(np.zeros((3, 0), np.float32), (part,), (Collection("jets", ("pt",), 2),))
+    assert len(set(identities(np.full(3, 5, np.uint64), objects))) == 3
