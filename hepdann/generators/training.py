@@ -33,6 +33,7 @@ from ..store.model_file import GeneratorRecord, GeneratorSettings, read_record, 
 from ..store.paths import GeneratorPaths, locked, new_folder
 from ..store.reading import write_json
 from ..tensors import SPLITS, Tensors, open_tensors
+from ..training.settings import threads
 from .model import Generator, condition_of, generator_settings, networks_of
 
 _CALIBRATED = 50_000  # training events that the response is calibrated with
@@ -285,7 +286,9 @@ def train_generator(
     training = Training(events, len(file.classes), view.pictures, record.settings)
     if not resume:
         new_folder(paths.folder)
-    with locked(paths.folder):
+    # of perceptrons two threads wait for each other, very long where the machine is busy
+    count = torch.get_num_threads() if view.pictures else 1
+    with locked(paths.folder), threads(count):
         if not resume:
             write_json(paths.record, GeneratorRecord, record.model_dump(mode="json"))
         training.load(paths.state, fingerprint)

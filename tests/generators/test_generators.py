@@ -87,6 +87,18 @@ def test_a_training_that_was_stopped_ends_in_the_same_bits(
     assert not (tmp_path / "run" / "checkpoint").exists()
 
 
+def test_showers_train_on_one_thread(showers, tmp_path):
+    used, before = set(), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        watch = lambda *_: used.add(torch.get_num_threads())  # noqa: E731
+        train_generator(showers, tmp_path / "run", SMALL, progress=watch)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert used == {1}
+
+
 def test_what_cannot_be_trained_is_refused(showers, trained, tmp_path):
     for settings, message in (
         ({}, "energy of their particle"),
