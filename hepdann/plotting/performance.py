@@ -57,8 +57,10 @@ def calibration_jobs(run: Quantities) -> Iterator[FigureJob]:
 
 
 def correlation_jobs(run: Quantities) -> Iterator[FigureJob]:
-    """Linear correlations of the features, and how they differ."""
+    """Linear correlations of the features, and how they differ; none of a single one."""
     features = run.scores.features
+    if len(features) < 2:
+        return
     names = [run.tick_title(feature) for feature in features]
 
     def matrix(domain: Domain) -> NDArray[np.float64]:

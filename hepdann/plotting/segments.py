@@ -1,4 +1,4 @@
-"""Figures of a run on images: which segment or picture is taken for which, and where."""
+"""Figures of a run whose classes are places in a detector: which is taken for which, and where."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ Floats = NDArray[np.floating]
 _PANELS: tuple[Normalise, ...] = ("purity", "efficiency", "log")
 _SHARES: tuple[Literal["purity", "efficiency"], ...] = ("purity", "efficiency")
 _PLANES = ("planecode", "planecodes")
+_PLACES = ("segment ", "plane ")  # so begin the names of classes that are places
 _BINS = 8
 
 
 def segment_jobs(run: Quantities) -> Iterator[FigureJob]:
-    """The figures of a run whose classes are places; none of a run on features."""
-    if not run.scores.spectators and not run.scores.decisions:
+    """The figures of a run whose classes are places; none of another."""
+    places = all(name.startswith(_PLACES) for name in run.scores.classes)
+    if not places and not run.scores.decisions and not set(_PLANES) & set(run.scores.spectators):
         return
     for domain, where in run.labelled.items():
         for method in _methods(run, domain):

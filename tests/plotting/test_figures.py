@@ -161,8 +161,8 @@ def test_notes_say_what_was_done_to_the_numbers():
     assert not plotting.data_mc(comparison(), "x").get_legend().get_title().get_text()
 
 
-def test_integers_have_ticks_on_integers():
-    edges = np.arange(-0.5, 8)
+@pytest.mark.parametrize("edges", [np.arange(-0.5, 8), np.array([1.5, 2.5])])
+def test_integers_have_ticks_on_integers(edges):
     ax = plotting.data_mc(comparison(edges=edges), "multiplicity")
     ratio = ax.figure.axes[1]
     assert ax.get_ylabel() == "Events"

@@ -325,3 +325,15 @@ def test_a_sentinel_has_no_axis_but_a_share(make_run, tmp_path):
     ax, _ = drawn(Quantities.open(folder), "data_mc_spheri")
     assert ax.get_xlim()[0] >= 0
     assert "missing (-1): MC 1%, pseudo-data 0.5%" in ax.get_legend().get_title().get_text()
+
+
+def test_classes_that_are_no_places_have_no_figures_of_segments(make_run, tmp_path):
+    """As of objects, whose spectators are kept beside the scores as those of images are."""
+    folder, place = (make_run(tmp_path / name, features=["prob_b"]) for name in ("a", "b"))
+    for run, column in ((folder, "npv"), (place, "planecode")):
+        with h5py.File(run / "scores.h5", "r+") as file:
+            for domain in ("mc", "target"):
+                file[f"{domain}/spectators/{column}"] = np.zeros(12_000, "f4")
+    kinds = [{job.kind for job in jobs_of(Quantities.open(run))} for run in (folder, place)]
+    assert ["segments" in kind for kind in kinds] == [False, True]
+    assert not any("correlation" in kind for kind in kinds)  # of a single feature

@@ -46,17 +46,19 @@ MARKERS = "os^vDP*X"  # of methods
 
 _SHADES = (0.0, -0.5, 0.55, 0.3)  # how much black or white is in the first, second … ten
 
+_LINES = (0.0, -0.5, -0.35, 0.3, -0.7)  # likewise of methods, none too pale for a line
+
 _OTHERS = -0.25  # of lines that are no method of ours: no shade of these, nor too pale for a line
 
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
 
 # A method has one look in every figure, whichever others are in it. The second entry is a place
-# in _SHADES, the third in _DASHES, or a style of its own for reference and ceiling.
+# in _LINES, the third in _DASHES, or a style of its own for reference and ceiling.
 _METHODS: dict[str, tuple[int, int, Any]] = {
     "source-only": (8, 0, "--"), "source-only+prior": (8, 1, 1), "oracle": (4, 0, ":"),
     "dann": (2, 0, 0), "dann-alternating": (6, 0, 1), "dann-joint": (2, 1, 1),
     "hybrid-dann": (6, 1, 0), "hybrid-alternating": (6, 2, 1),
-    "cdan": (9, 1, 0), "cdan-entropy": (9, 0, 1), "mmd": (7, 1, 0), "coral": (7, 0, 1),
+    "cdan": (9, 1, 0), "cdan-entropy": (9, 4, 1), "mmd": (7, 1, 0), "coral": (7, 0, 1),
     "calibrated": (4, 1, 0), "calibrated-known": (4, 2, 1), "parametrised": (2, 3, 1),
     "self-training": (3, 1, 0), "guard": (5, 0, 3),
     "quantile": (0, 0, 2), "moments": (0, 1, 2), "gaussian-ot": (0, 2, 2), "sliced": (5, 1, 2),
@@ -236,7 +238,7 @@ def method_look(methods: Sequence[str]) -> dict[str, tuple[str, Any]]:
 
 def _look(colour: int, shade: int, dashes: Any) -> tuple[str, Any]:
     style = _DASHES[dashes] if isinstance(dashes, int) else dashes
-    return _shade(COLOURS[colour], _SHADES[shade]), style
+    return _shade(COLOURS[colour], _LINES[shade]), style
 
 
 def banded(methods: Sequence[str]) -> tuple[str, ...]:

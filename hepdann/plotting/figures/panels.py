@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from ..axes.frame import take_out_exponent
+from ..axes.frame import take_out_exponent, whole_ticks
 from ..axes.legend import GUIDE, ceiling
 from ..axes.styles import scaled
 
@@ -107,8 +106,7 @@ def x_axis(ax: Axes, ratio_ax: Axes | None, numbers: DataMC, name: str, unit: st
     bottom.set_xlim(float(edges[0]), float(edges[-1]))
     if np.allclose(edges % 1.0, 0.5) and np.allclose(np.diff(edges), 1.0):
         # integers in bins of their own
-        bottom.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
-        bottom.xaxis.set_minor_locator(NullLocator())
+        whole_ticks(bottom.xaxis)
         bottom.set_xlabel(label)
     else:
         take_out_exponent(bottom.xaxis, label, float(np.abs(edges).max()))

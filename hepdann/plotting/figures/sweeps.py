@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from ..axes.frame import finish, new_axes
+from ..axes.frame import finish, new_axes, whole_ticks
 from ..axes.legend import GUIDE, ceiling
 from ..axes.styles import MARKERS, banded, method_look, method_title, scaled
 
@@ -190,6 +190,6 @@ def loss(
     if domain_ax is not None:
         _draw_domain(domain_ax, curves, looks)
     bottom.set_xlabel("Epoch")
-    bottom.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+    whole_ticks(bottom.xaxis)
     finish(ax, title)
     return ax
