@@ -82,6 +82,8 @@ def sample(run: Path, output: Path, events: int, fixed: tuple[str, ...], seed: i
     generator = open_generator(run)
     given = {name.strip(): value.strip() for name, _, value in (t.partition("=") for t in fixed)}
     columns, label = generator.conditions(events, seed, given)
+    for line in generator.beyond(columns):
+        click.echo(f"note: {line}", err=True)
     with counting("generate", "drawing", "events") as progress:
         write_generated(generator, output, columns, label, seed=seed,
                         source=GeneratorPaths(run).model, progress=progress)  # fmt: skip

@@ -142,6 +142,19 @@ class Generator:
             raise ConfigError("an energy is positive", where="--at")
         return columns, label
 
+    def beyond(self, columns: Floats) -> list[str]:
+        """Of which of (n, K) conditions some lie outside of those of the training events."""
+        low, high = (
+            self.columns.min(axis=0, initial=np.inf),
+            self.columns.max(axis=0, initial=-np.inf),
+        )
+        outside = ((columns < low) | (columns > high)).any(axis=0)
+        return [
+            f"{name} is asked for outside of what was trained on, {low[i]:g} to {high[i]:g}"
+            for i, name in enumerate(self.header.settings.conditions)
+            if outside[i]
+        ]
+
     @torch.no_grad()
     def draw(self, columns: Floats, label: NDArray[np.integer], seed: int = 0) -> Floats:
         """Events (n, C, H, W) for (n, K) conditions and (n,) classes."""

@@ -212,6 +212,13 @@ def test_pictures_are_drawn_of_the_class_that_is_asked_for(tmp_path):
     assert len(set(tensors.source().label)) == 2
 
 
+def test_what_lies_outside_of_the_training_is_said(trained):
+    made = open_generator(trained)
+    assert made.beyond(made.conditions(9, 0)[0]) == []
+    (line,) = made.beyond(made.conditions(9, 0, {"energy": "5000"})[0])
+    assert line.startswith("energy is asked for outside of what was trained on")
+
+
 def test_showers_of_the_same_kind_are_not_distinguished_and_others_are():
     (first, energy), (other, _) = cells_of(800, 1), cells_of(800, 1, 1.05)
     same = draw_showers(energy[:, 0], np.zeros(800, int), np.random.default_rng(2))
