@@ -120,6 +120,12 @@ def command(
         flags[name] = split_list(flags[name])
     flags["size"] = _size(flags["size"])
     pairs = [text.partition(":") for text in flags["objects"]]
+    named = [name for name, _, _ in pairs]
+    for name in named:
+        if not name:
+            raise click.UsageError("--objects names no objects: it is NAME or NAME:LIST")
+        if named.count(name) > 1:
+            raise click.UsageError(f"--objects {name} is given twice; name all lists in one")
     objects: dict[str, dict[str, Any]] = {
         name: {"features": split_list(listed) or None} for name, _, listed in pairs
     }

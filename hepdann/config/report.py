@@ -126,7 +126,8 @@ def _problem(error: ErrorDetails, root: type[BaseModel]) -> _Problem:
         words, name = _BOUNDS[kind]
         return _Problem(path, f"must be {words} {context[name]:g}, got {_show(value)}")
     if kind == "too_short":
-        return _Problem(path, "must not be empty")
+        least = context["min_length"]
+        return _Problem(path, "must not be empty" if least == 1 else f"needs at least {least}")
     if kind == "literal_error":
         return _Problem(path, "", expected=[str(context["expected"])], mend=_near(value, context))
     expected = _EXPECTED.get(kind.split("_")[0])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, SchemaError
 from ..expressions import parse
+from ..provenance import provenance
 from .hdf5.checksums import TILE_ROWS
 from .layout import DOMAINS, Layout, differing
 from .objects import read_jagged
@@ -67,11 +68,8 @@ def merge(
             joined[key] = [entry for one in settings for entry in one.get(key, ())]
         joined["event_id"] = {n: i for one in settings for n, i in one["event_id"].items()}
     inputs = {i["path"]: i for file in files for i in file.provenance.get("inputs", ())}
-    extra = {
-        "settings": joined,
-        "inputs": [*inputs.values()],
-        "merged": [{"path": str(f.path), "content": f.content_id()} for f in files],
-    }
+    merged = [{"path": str(f.path), "content": f.content_id()} for f in files]
+    extra = provenance([*inputs.values()], joined, merged=merged)
     return _write_copy(files, output, samples=samples, extra=extra, progress=progress)
 
 

@@ -346,11 +346,13 @@ class ObjectCounter:
 
     Attributes:
         truncated: of each, events that had more objects than are kept.
+        labelled: of each that has labels, by number of the class, -1 for none.
     """
 
     def __init__(self, collections: Sequence[Collection]) -> None:
         self.collections = tuple(collections)
         self.truncated = Counter[str]()
+        self.labelled = {one.name: Counter[int]() for one in collections if one.classes}
         self.events = 0
         # of each collection: objects, events without any; of each feature: low, high, sum, known
         self._counts = {one.name: np.zeros(2, np.int64) for one in collections}
@@ -369,6 +371,9 @@ class ObjectCounter:
             known = np.isfinite(part.values)
             values = part.values.astype(np.float64)
             self._counts[name] += np.array([len(part.values), np.count_nonzero(part.counts == 0)])
+            if name in self.labelled and "label" in part.numbers:
+                number, counts = np.unique(part.numbers["label"], return_counts=True)
+                self.labelled[name].update(dict(zip(number.tolist(), counts.tolist(), strict=True)))
             self._put(name, np.stack([
                 values.min(axis=0, where=known, initial=np.inf),
                 values.max(axis=0, where=known, initial=-np.inf),
@@ -386,6 +391,8 @@ class ObjectCounter:
         """Add what another one has counted."""
         self.events += other.events
         self.truncated.update(other.truncated)
+        for name, labelled in other.labelled.items():
+            self.labelled[name].update(labelled)
         for name, columns in other._columns.items():
             self._counts[name] += other._counts[name]
             self._put(name, columns)

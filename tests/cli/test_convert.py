@@ -186,6 +186,8 @@ def test_objects_are_found_shown_and_inspected(run, tmp_path):
     code, out, _ = run("inspect", "t.h5", "--verify")
     assert code == 0
     assert "constituent (at most 64 an event), hard" in out
+    code, _, err = run("convert", mc, data, "--objects", "a:jet_eta", "--objects", "a:jet_phi")
+    assert (code, "--objects a is given twice" in err) == (2, True)
     code, _, err = run("convert", mc, data, "--objects", "jets")
     assert code == 2
     assert "no lists begin with 'jets_'" in err

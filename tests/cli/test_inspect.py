@@ -208,6 +208,7 @@ def test_other_files_are_refused(typed, tmp_path, root_file):
         (["other.h5"], "not a tensor file"),
         (["none.root"], "no such file"),
         (["empty"], "not a run folder"),
+        (["none.h5", "--verify"], "no such file"),
         ([root_file, "--verify"], "--verify is for tensor files"),
     ):
         done = typed("inspect", *arguments)

@@ -123,6 +123,7 @@ def test_a_key_in_the_wrong_section_is_sent_to_the_right_one():
         ("train: {oracle: maybe}", "train.oracle: expected true or false, got 'maybe'"),
         ("train: {extractor: [32, wide]}", "train.extractor[1]: expected an integer, got 'wide'"),
         ("train: {extractor: []}", "train.extractor: must not be empty"),
+        ("train: {mixtures: [{cut: m > 1}]}", "train.mixtures: needs at least 2"),
         ("train: [dann]", "train: expected a mapping of keys to values, got ['dann']"),
         ("train: {schedule: cosin}", "got 'cosin'; did you mean 'cosine'?"),
         ("train: {shift: {name: sine}}", "train.shift.t: this key is required"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import awkward as ak
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 import hepdann
 from hepdann import shifts
 from hepdann.domains import prepare
+from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
 from hepdann.inference import Model, object_scores, predict
 from hepdann.runs import open_run
@@ -92,12 +94,19 @@ def test_labels_run_along_cut_sorted_and_truncated_objects(tensors, files, tmp_p
 def test_the_command_names_a_list_and_its_values(files, tmp_path):
     command = ["convert", str(files[0]), "--label", "y", "--objects", "jets:jet_x",
                "--object-label", "jets:jet_flavour=0,-5", "-o", str(tmp_path / "t.h5")]  # fmt: skip
-    assert CliRunner().invoke(program, command).exit_code == 0
+    result = CliRunner().invoke(program, command)
+    assert result.exit_code == 0
+    assert re.search(r"note: mc: classes of jets: 0: [\d,]+, -5: [\d,]+", result.output)
     assert open_tensors(tmp_path / "t.h5").objects[0].classes == ("0", "-5")
     command[-3] = "jets:jet_flavour"
     result = CliRunner().invoke(program, command)
     assert result.exit_code == 2
     assert "NAME:LIST=VALUES" in result.stderr
+    for values, message in (("77", "classes: needs at least 2"), ("77,78", "no object of 'jets'")):
+        command[-3] = f"jets:jet_flavour={values}"
+        result = CliRunner().invoke(program, command)
+        assert isinstance(result.exception, ConfigError)
+        assert message in str(result.exception)
 
 
 def test_the_head_of_objects_learns_beside_the_adversary(run, tensors):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hepdann._version import __version__
 from hepdann.config.samples import SplitConfig
 from hepdann.errors import ConfigError, SchemaError
 from hepdann.tensors import merge, open_tensors, slice_rows
@@ -55,6 +56,7 @@ def test_merged_files_hold_all_rows_in_order_and_one_mean(tmp_path, file, make_b
     assert [entry["path"] for entry in tensors.provenance["inputs"]] == [
         "0.h5.root", "1.h5.root", "2.h5.root",
     ]  # fmt: skip
+    assert tensors.provenance["hepdann"] == __version__
 
 
 def test_samples_keep_their_names_in_a_merged_file(tmp_path, file):

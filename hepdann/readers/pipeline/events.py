@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ReadError
+from ...errors import ConfigError, ReadError
 from ...expressions import Expression
 from ...tensors import Block, Jagged, event_ids, split_of
 from ..planning.columns import Columns
@@ -218,6 +218,12 @@ def make_events(
     splits = split_of(ids, plan.config.convert.split)
     if sample.split is not None:
         value = sample.split.evaluate(lookup, size)
+        if (broken := value % 1 != 0).any():
+            raise ConfigError(
+                f"gives {value[broken][0]:g}, and splits are whole numbers",
+                where=sample.split.where,
+                mend="take a remainder, such as event % 5",
+            )
         splits = np.select([value == 0, value == 1], [2, 1], 0).astype(np.uint8)
     features, statistics = _features(plan, sample, arrays, splits == 0, empty)
     spectators = np.full((size, len(plan.spectators)), np.nan, dtype=np.float32)

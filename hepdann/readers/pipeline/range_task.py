@@ -237,6 +237,13 @@ class Tally:
                 )
         if "mc" in self.of:
             self._check_splits(self.of["mc"].splits)
+            for name, labelled in self.of["mc"].objects.labelled.items():
+                if not any(count for number, count in labelled.items() if number >= 0):
+                    raise ConfigError(
+                        f"no object of '{name}' in MC has one of the values of its classes",
+                        where=f"convert.objects.{name}.label",
+                        mend="name the values that its list holds",
+                    )
 
     def _check_splits(self, splits: NDArray[np.int64]) -> None:
         split = self._plan.config.convert.split
@@ -262,9 +269,17 @@ class Tally:
             raise ConfigError(
                 f"the {what} files hold no events", where=samples[0].source.files[0].path
             )
+        mask, outside = self._plan.config.convert.lumi_mask, self.of[domain].left_out[0]
+        if mask is not None and outside == read:
+            raise ConfigError(
+                f"certifies none of {read} {what} events",
+                where=f"convert.lumi_mask {mask}",
+                mend="take the mask of these runs",
+            )
         cuts = dict.fromkeys(s.cut.text for s in samples if s.cut is not None)
         raise ConfigError(
-            f"none of {read} {what} events passes",
+            f"none of {read} {what} events passes"
+            + (f", {outside} are outside of the lumi mask" if outside else ""),
             where="cut " + ", ".join(f"'{cut}'" for cut in cuts),
             mend="loosen the cut",
         )
@@ -272,7 +287,7 @@ class Tally:
     def image_notes(self) -> list[str]:
         """What is wrong with images, in numbers; classes that the detector has and the MC not.
 
-        Of objects, how many events have more than are kept.
+        Of objects, how many are of which class, and how many events have more than are kept.
         """
         most = {one.name: one.most for one in self._plan.objects}
         notes = [
@@ -282,6 +297,8 @@ class Tally:
             for name, count in counted.objects.truncated.items()
             if count
         ]
+        if "mc" in self.of:
+            notes += self._objects_by_class(self.of["mc"].objects)
         for domain, counted in self.of.items():
             notes += [f"{domain}: {count:,} {reason}" for reason, count in counted.faults.items()]
             if counted.pixels.empty:
@@ -289,6 +306,17 @@ class Tally:
         absent = [one.name for one in self.class_counts if not one.events]
         if self._plan.may_be_empty and absent:
             notes.append(f"no event is in {', '.join(absent)}")
+        return notes
+
+    @staticmethod
+    def _objects_by_class(objects: ObjectCounter) -> list[str]:
+        notes = []
+        for one in objects.collections:
+            if one.name in objects.labelled:
+                count = objects.labelled[one.name]
+                named = [f"{title}: {count[n]:,}" for n, title in enumerate(one.classes)]
+                named += [f"of none: {count[-1]:,}"] if count[-1] else []
+                notes.append(f"mc: classes of {one.name}: {', '.join(named)}")
         return notes
 
     def suspicions(self) -> list[str]:

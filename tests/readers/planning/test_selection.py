@@ -68,6 +68,7 @@ def test_the_lumi_mask_acts_on_data_alone_and_is_counted(two, run, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("{}", "certifies none of 150 data events"),
         ("{", "is no lumi mask"),
         ("[1]", "is no lumi mask"),
         ('{"1": [[1]]}', "is no lumi mask"),
@@ -78,7 +79,7 @@ def test_the_lumi_mask_acts_on_data_alone_and_is_counted(two, run, tmp_path):
 def test_what_is_no_mask_is_refused(two, run, tmp_path, text, message):
     (tmp_path / "golden.json").write_text(text)
     with pytest.raises(ConfigError, match=message):
-        run(two()[0], lumi_mask=str(tmp_path / "golden.json"))
+        run(two()[0][:2], lumi_mask=str(tmp_path / "golden.json"))
 
 
 def test_an_event_of_two_datasets_is_taken_once_and_the_first_that_passes_wins(two, run):
@@ -135,6 +136,8 @@ def test_a_split_of_ones_own_follows_from_the_event_id(two, run):
         run(samples[:2], split={"by": "pt > 3"})
     with pytest.raises(ConfigError, match="no event falls into the validation split"):
         run(samples[:2], split={"by": "2 * (event % 2)"})
+    with pytest.raises(ConfigError, match=r"'event / 5': gives .*, and splits are whole numbers"):
+        run(samples[:2], split={"by": "event / 5"})
 
 
 def test_a_conversion_reweights_its_mc_and_tables_stay(two, run):
