@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,8 +85,9 @@ def command(
             result = scan(tensors, data=data, output=output, config=config, **hooks)
     show(result)
     click.echo(f"scan: {result.folder}")
-    click.echo(f"  the figures:   hepdann plot {result.folder}")
-    click.echo(f"  the numbers:   hepdann evaluate {result.folder}")
+    folder = shlex.quote(str(result.folder))
+    click.echo(f"  the figures:   hepdann plot {folder}")
+    click.echo(f"  the numbers:   hepdann evaluate {folder}")
     click.echo(f"  every network: {ScanPaths(result.folder).table}")
     return interruption.code
 
@@ -152,7 +154,7 @@ def show(scan: Scan) -> None:
         click.echo(line)
     if summary.get("interrupted"):
         click.echo("interrupted: the table holds what was whole")
-        click.echo(f"  to go on:     hepdann scan --resume -o {scan.folder}")
+        click.echo(f"  to go on:     hepdann scan --resume -o {shlex.quote(str(scan.folder))}")
 
 
 def _row(group: Mapping[str, Any]) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +146,12 @@ def command(
         return interruption.code
     show(run.folder, run.metrics, brief=True)
     click.echo(f"run: {run.folder}")
+    folder = shlex.quote(str(run.folder))
     if run.metrics.get("interrupted"):
         click.echo("interrupted: the figures are those of the epochs so far")
-        click.echo(f"  to go on:     hepdann train --resume -o {run.folder}")
-    click.echo(f"  the figures:  hepdann plot {run.folder}")
-    click.echo(f"  the numbers:  hepdann evaluate {run.folder}")
+        click.echo(f"  to go on:     hepdann train --resume -o {folder}")
+    click.echo(f"  the figures:  hepdann plot {folder}")
+    click.echo(f"  the numbers:  hepdann evaluate {folder}")
     if timing:
         show_timing(run.metrics)
     return interruption.code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -202,7 +203,7 @@ class Job:
 
     @property
     def _resume_hint(self) -> str:
-        return f"go on with: hepdann train --resume -o {self.folder}"
+        return f"go on with: hepdann train --resume -o {shlex.quote(str(self.folder))}"
 
     @property
     def _log(self) -> RunLog:

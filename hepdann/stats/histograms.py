@@ -300,8 +300,13 @@ def find_bump(
     inside = (middle > first) & (middle < last)
     counts = np.histogram(values, edges)[0].astype(np.float64)
     sides = ~inside
-    if (counts[sides] > 0).sum() <= order + 1:
-        raise HepdannError(f"{int(counts[sides].sum())} events in the sidebands are too few to fit")
+    filled = np.count_nonzero(counts[sides])
+    if filled <= order + 1:
+        raise HepdannError(
+            f"{int(counts[sides].sum())} events in {filled} bins of the sidebands "
+            f"are too few to fit a polynomial of order {order}",
+            mend="widen the window, or search behind looser cuts (--efficiencies 1,0.1)",
+        )
     terms = np.polynomial.chebyshev.chebvander(2 * (middle - low) / (high - low) - 1, order)
     beta, covariance = _fit(terms[sides], counts[sides], size[sides])
     fitted = size * np.exp(terms @ beta)

@@ -78,12 +78,12 @@ def test_wrong_input_is_one_line(typed, tensors, args, what):
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130)])
 def test_an_interrupted_scan_says_how_to_go_on(executable, tensors, tmp_path, sent, code):
     process = subprocess.Popen(
-        [executable, "scan", tensors, *GRID, "--epochs", "400", "-o", "s"],
+        [executable, "scan", tensors, *GRID, "--epochs", "400", "-o", "a scan"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while process.poll() is None and not (tmp_path / "s/checkpoint/scan").is_dir():
+    while process.poll() is None and not (tmp_path / "a scan/checkpoint/scan").is_dir():
         time.sleep(0.05)
     process.send_signal(sent)
     said = "".join(process.communicate(timeout=120))
     assert process.returncode == code
-    assert "hepdann scan --resume -o s" in said
+    assert "hepdann scan --resume -o 'a scan'" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -198,7 +199,7 @@ class ScanJob:
         return run.stack(run.stacks.shards[unit.stack], hooks)
 
     def _resume_hint(self) -> str:
-        return f"go on with: hepdann scan --resume -o {self.folder}"
+        return f"go on with: hepdann scan --resume -o {shlex.quote(str(self.folder))}"
 
     @property
     def _files(self) -> list[Tensors]:
