@@ -14,6 +14,7 @@ from hepdann.evaluation import (
     label_shift,
     score_effect,
 )
+from hepdann.evaluation.diagnosis import _against
 from hepdann.plotting import feature_shifts, plot_diagnosis
 from hepdann.stats.two_sample import FeatureShift, TwoSample, smallest_p_value
 from hepdann.tensors import Source, Target
@@ -140,6 +141,11 @@ def test_without_labels_the_score_is_left_out():
 def trained_on(events):
     """The same events, all in the training split: no map can be judged on others."""
     return replace(events, split=np.zeros(len(events), np.uint8))
+
+
+@pytest.mark.parametrize(("error", "text"), [(0.012, "s 55 ± 1 % "), (0.003, "s 54.8 ± 0.3 % ")])
+def test_a_share_has_the_decimals_of_its_error(error, text):
+    assert _against(["b", "s"], [0.452, 0.548], [error] * 2, [0.5] * 2).startswith(text)
 
 
 def test_the_sentence_says_what_was_found():
