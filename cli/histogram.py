@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def _bins(ctx: click.Context, param: click.Parameter, value: str) -> int | Sequence[float]:
     edges = numbers(ctx, param, value) or []
-    return int(edges[0]) if len(edges) == 1 and edges[0] == int(edges[0]) else edges
+    return int(edges[0]) if len(edges) == 1 and edges[0].is_integer() else edges
 
 
 def _windows(
@@ -92,6 +92,8 @@ def command(
 
     MC of the test split is filled, scaled up to the yield of each process and class; and all data.
     """
+    if output is not None and workspace is not None and output.resolve() == workspace.resolve():
+        raise click.UsageError("-o and --pyhf name one file; the one is ROOT, the other JSON")
     from hepdann.config import load_config
     from hepdann.deploy import write_histograms, write_workspace
     from hepdann.evaluation import TemplateSettings, fill_templates

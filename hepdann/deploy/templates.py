@@ -31,11 +31,16 @@ def write_histograms(templates: Templates, path: str | Path) -> None:
 
     Data are ``region/data/nominal``. Where bins are blind, their title says so.
 
+    Templates that are there already are replaced whole.
+
     Raises:
-        RunError: the ROOT file, which is replaced whole, cannot be written.
+        RunError: the ROOT file cannot be written, or is there and holds something else.
     """
     import uproot
 
+    if Path(path).is_file() and not _are_templates(Path(path)):
+        what, mend = "exists, and holds other things than templates", "remove it, or change -o"
+        raise RunError(what, where=path, mend=mend)
     with writing(path), replacing(path) as part, uproot.recreate(part) as file:
         for (region, sample), variations in templates.mc.items():
             for variation, one in variations.items():
@@ -43,6 +48,17 @@ def write_histograms(templates: Templates, path: str | Path) -> None:
         for region, one in (templates.data or {}).items():
             hidden = ", blind bins are empty" if templates.blind.any() else ""
             file[f"{region}/{DATA}/{NOMINAL}"] = _th1(one, templates.quantity + hidden)
+
+
+def _are_templates(path: Path) -> bool:
+    """Whether a file is ROOT's and holds histograms alone."""
+    import uproot
+
+    try:
+        with uproot.open(path) as file:
+            return set(file.classnames().values()) <= {"TDirectory", "TH1D"}
+    except Exception:  # uproot has no class of its own for what it cannot read
+        return False
 
 
 def _th1(one: Histogram, title: str) -> Any:

@@ -279,10 +279,13 @@ def fill_templates(
             for sample, one in zip(samples, filled, strict=True):
                 mc.setdefault((region, sample.name), {})[variation] = one
 
+    put(NOMINAL, values, events.weights(), passing)
+    if not any(one[NOMINAL].sumw2.any() for one in mc.values()):
+        what, mend = "no MC event lies in the bins", "choose others with --bins or --range"
+        raise ConfigError(what, where=f"--of {settings.of}", mend=mend)
     weights, shifted = columns.variations if settings.variations else ((), ())
-    for variation in (NOMINAL, *weights):
-        column = "weight" if variation == NOMINAL else f"weights.{variation}"
-        put(variation, values, events.weights(column), passing)
+    for variation in weights:
+        put(variation, values, events.weights(f"weights.{variation}"), passing)
     others = {f"calibration_{side}": Columns(scores, method, side) for side in SIDES}
     others |= {name: Columns(scores, method, variation=name) for name in shifted}
     for variation, varied in others.items():  # where the quantity or a cut depends on them
@@ -294,7 +297,11 @@ def fill_templates(
             put(variation, moved, events.weights(), inside)
     blind = np.zeros(len(edges) - 1, bool)
     for low, high in windows:
-        blind |= (edges[:-1] < high) & (edges[1:] > low)
+        touched = (edges[:-1] < high) & (edges[1:] > low)
+        if not touched.any() and (low, high) in settings.blind:
+            what = f"the window {low:g},{high:g} touches no bin: they reach from"
+            raise ConfigError(f"{what} {edges[0]:g} to {edges[-1]:g}", where="--blind")
+        blind |= touched
     data = None if settings.asimov else _data(columns, settings.of, regions, edges, blind)
     return Templates(settings.of, edges, tuple(regions), samples, mc, data, blind)
 
@@ -357,6 +364,11 @@ def _edges(
         if settings.binning != "even":
             what = "edges are given, and nothing to choose"
             raise ConfigError(what, where="--binning", mend="give the number of bins")
+        if settings.range is not None:
+            what = "edges are given, and the first and the last of them are the range"
+            raise ConfigError(
+                what, where="--range", mend="give the number of bins, or leave it out"
+            )
         return edges
     count = settings.bins
     if not 1 <= count <= _MOST_BINS:

@@ -78,6 +78,8 @@ def test_by_default_it_is_the_score_of_the_recommended_method(run, tmp_path):
         (("--bins", "a"), "'a' is no list of numbers"),
         (("--bins", "0"), "--bins: must be"),
         (("--bins", "2.5"), "--bins: edges must be two or more"),
+        (("--bins", "nan"), "--bins: edges must be two or more"),
+        (("-o", "t.root", "--pyhf", "./t.root"), "-o and --pyhf name one file"),
         (("--blind", "1,0.8"), "the smaller one first"),
         (("--blind", "0,1", "--pyhf", "w.json"), "every bin is blind"),
         (("-o", "none/t.root"), "No such file or directory"),

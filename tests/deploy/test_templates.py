@@ -61,6 +61,19 @@ def test_root_reads_the_histograms_with_their_errors_and_what_lies_outside(templ
         np.testing.assert_array_equal(read, [one.underflow[0], *one.sumw, one.overflow[0]])
 
 
+def test_only_templates_are_replaced(templates, tmp_path):
+    write_histograms(templates, tmp_path / "t.root")
+    write_histograms(templates, tmp_path / "t.root")
+    (tmp_path / "notes.txt").write_text("mine")
+    with uproot.recreate(tmp_path / "data.root") as file:
+        file.mktree("jets", {"x": np.float32})
+    for name in ("notes.txt", "data.root"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(RunError, match=rf"{name}: exists, and holds other things than"):
+            write_histograms(templates, tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+
+
 def test_the_workspace_holds_the_same_numbers(templates):
     workspace = pyhf_workspace(templates)
     assert [c["name"] for c in workspace["channels"]] == list(REGIONS)

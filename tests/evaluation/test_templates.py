@@ -198,6 +198,9 @@ def test_edges_are_chosen_by_other_events_than_are_filled(folder, binning, tmp_p
         ({"bins": [0, 1, 1]}, "--bins: edges must be two or more that rise"),
         ({"bins": [0, 1], "binning": "significance"}, "--binning: edges are given"),
         ({"range": (1.0, 0.0)}, "--range: must be two numbers"),
+        ({"bins": [0, 1], "range": (0.0, 1.0)}, "--range: edges are given"),
+        ({"blind": [(5.0, 6.0)]}, "--blind: the window 5,6 touches no bin: they reach from 0 to 1"),
+        ({"of": "log(-1)"}, r"--of log\(-1\): no MC event lies in the bins"),
         ({"signal": ("background", "signal"), "binning": "significance"}, "less than 10 effective"),
     ],
 )
