@@ -135,6 +135,45 @@ def test_figures_of_every_size(size, run):
         labelled(lambda job=job: job.draw(job.numbers()), look)
 
 
+@pytest.mark.parametrize("style", ["ATLAS", "CMS", "LHCb"])
+@pytest.mark.parametrize("rows", [3, 15, 40])
+def test_matrices_of_many_features_with_long_titles(rows, style):
+    names = [f"$p_{{T}}$ of the leading\njet number {i}" for i in range(rows)]
+    values = np.eye(rows)
+    look = PlotConfig(style=style, **LABEL)
+    labelled(lambda: plotting.correlation(values, names, title="MC"), look)
+
+
+@pytest.mark.parametrize("style", ["ATLAS", "LHCb", "CMS"])
+def test_no_label_stands_on_cells_or_on_the_name_of_a_panel(style, run):
+    for name in ("confusion_target_dann", "correlation_mc"):
+        (job,) = wanted_jobs(run, PlotConfig(), [name])
+        with plotting.style(style):
+            with finished_later():
+                ax = job.draw(job.numbers())
+            label_as(ax, PlotConfig(style=style, year=2012, **LABEL))
+            ax.figure.draw_without_rendering()
+            printed = [t for t in ax.texts if t.get_text() in ("ALEPH", "Preliminary")]
+            assert len(printed) == 2
+            boxes = [text.get_window_extent() for text in printed]
+            assert all(box.y0 + box.y1 > 2 * ax.bbox.y1 for box in boxes)
+
+
+@pytest.mark.parametrize("style", ["ATLAS", "LHCb", "CMS", "ROOT"])
+def test_the_year_is_printed_in_every_style(style):
+    for given, expected in (
+        ({"year": 2012}, "2012"),
+        ({"year": "Run 2", "lumi": 4.4}, "Run 2"),
+        ({"year": 2012, "com": 8.0}, "2012"),
+    ):
+        with plotting.style(style):
+            ax = plotting.correlation(np.eye(2), ["a", "b"])
+            plotting.experiment_label(ax, "ALEPH", style=style, **given)
+            said = " ".join(text.get_text() for text in ax.texts)
+            assert expected in said
+            assert not any(text.get_text().lstrip("$\\ ").startswith(",") for text in ax.texts)
+
+
 def several(count):
     names = ["source-only", "quantile", "dann", "hybrid-dann", "guard", "oracle"][:count]
     return dict.fromkeys(names)

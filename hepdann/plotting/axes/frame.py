@@ -70,10 +70,15 @@ def _needed(figure: Figure) -> list[float]:
                 beyond = _beyond(box, panel.bbox)
                 edges = [max(a, b) for a, b in zip(edges, beyond, strict=True)]
                 reach[side] = max(reach.get(side, 0.0), beyond[_SIDES.index(side)])
+        for inset in panel.child_axes:  # a bar of colours beside the panel
+            locate = inset.get_axes_locator()
+            inset.apply_aspect(locate(inset, renderer) if locate else None)
+            for box in _numbers(inset.yaxis, inset.bbox, renderer):
+                edges = [max(a, b) for a, b in zip(edges, _beyond(box, panel.bbox), strict=True)]
     for side, axes in sides.items():
         for axis in axes:
             if axis.label.get_visible() and axis.label.get_text():
-                _shorten(axis, renderer)
+                shorten(axis, renderer)
                 _place(axis, side, reach.get(side, 0.0), figure)
                 box = axis.label.get_window_extent(renderer)
                 beyond = _beyond(box, axis.axes.bbox)
@@ -120,7 +125,7 @@ def _no_minor(axis: Axis) -> Iterator[None]:
         axis.minor.locator = locator
 
 
-def _shorten(axis: Axis, renderer: RendererBase) -> None:
+def shorten(axis: Axis, renderer: RendererBase | None = None) -> None:
     """Make the letters of a label that is longer than its axis smaller."""
     along = 0 if axis is axis.axes.xaxis else 1
     size, room = axis.label.get_window_extent(renderer).size, axis.axes.bbox.size

@@ -11,6 +11,7 @@ from typing import Any
 
 from matplotlib import rcParams
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.text import Text
 
 from ...config import PlotConfig
@@ -60,7 +61,8 @@ def experiment_label(
         if waits:
             finish(ax, title)
         return
-    place = _PLACES.get(style, 0) if experiment or text else 0
+    inside = (experiment or text) and not _covered(ax)
+    place = _PLACES.get(style, 0) if inside else 0
     right = any(given is not None for given in (lumi, com, year))
     outside = place == 0 or (place == 1 and right)
     base = min(rcParams["font.size"], scaled(18.0))
@@ -75,9 +77,8 @@ def experiment_label(
             tuple(shrink * base * factor for factor in _SIZES),
             exp=readable(experiment or ""),
             text=readable(" ".join(words).strip()),
-            lumi=None if lumi is None else f"{lumi:g}",
-            com=None if com is None else f"{com:g}",  # mplhep's default would print 13 TeV
-            year=None if year is None else str(year),
+            rlabel=_beam(lumi, com, year, together=place != 4),
+            com=None,  # mplhep's default would print 13 TeV where there is no label of the beam
             fontstyle=_FONT_STYLES.get(style, ("normal", "italic", "normal", "normal")),
         )
         if not _collide(ax, artists) or shrink == 0.6:
@@ -87,6 +88,29 @@ def experiment_label(
     _below(ax, artists)
     if settle(ax, title):
         lay_out(ax, above)  # a raised axis may have longer numbers
+
+
+def _covered(ax: Axes) -> bool:
+    """Whether images or a map of colours fill the axes, or a text stands there already."""
+    maps = any(isinstance(one, QuadMesh) for one in ax.collections)
+    named = any(text.get_transform() == ax.transAxes for text in ax.texts)
+    return bool(ax.images or ax.child_axes) or maps or named
+
+
+def _beam(
+    lumi: float | None, com: float | None, year: int | str | None, *, together: bool
+) -> str | None:
+    """What was recorded, "4.4 fb⁻¹, 2012 (8 TeV)"; the energy comes first if not ``together``.
+
+    mplhep's own has no year in the layout of ATLAS, and begins with a comma without luminosity.
+    """
+    recorded = [] if lumi is None else [rf"{lumi:g} $\mathrm{{fb^{{-1}}}}$"]
+    recorded += [] if year is None else [readable(str(year))]
+    if together:
+        energy = [] if com is None else [f"({com:g} TeV)"]
+        return " ".join([*([", ".join(recorded)] if recorded else []), *energy]) or None
+    energy = [] if com is None else [rf"$\sqrt{{s}} = \mathrm{{{com:g}\ TeV}}$"]
+    return ", ".join([*energy, *recorded]) or None
 
 
 def _print(ax: Axes, place: int, sizes: tuple[float, ...], **words: Any) -> list[Text]:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
@@ -21,6 +23,8 @@ Floats = NDArray[np.float64]
 
 _NUMBERS = 16  # of larger matrices the numbers could not be read
 _SIZE = (15.0, 7.0)  # points of the numbers in small and in large matrices
+_ROOM = 270.0  # points of height that the cells have at least, with long names below them
+_LINE = 1.25  # height of a line of text, in units of its size
 _SAYS = {
     "efficiency": "share of each true {what} [%]",
     "purity": "share of each {given} {what} [%]",
@@ -88,12 +92,22 @@ def _matrix(
     ax = ax or new_axes(height=7.0)[0]
     rows, columns = values.shape
     image = ax.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_ticks(range(len(names)), [readable(name) for name in names])
+    longest = max(map(len, names))
+    upright = longest * columns > 45  # more letters than fit side by side below the page
+    for axis, beside in ((ax.xaxis, upright), (ax.yaxis, True)):
+        size = FontProperties(size=rcParams[f"{axis.axis_name}tick.labelsize"])
+        points = size.get_size_in_points()
+        if beside:  # the cells lie as close as the lines of text
+            room = scaled(_ROOM / max(rows, columns)) / _LINE
+            several = max(name.count("\n") for name in names) + 1
+            if several * points > room:
+                names = [name.replace("\n", " ") for name in names]
+            points = min(points, room)
+        labels = [readable(name) for name in names]
+        axis.set_ticks(range(len(names)), labels, fontsize=points)
         axis.set_minor_locator(NullLocator())
     ax.tick_params(length=0, which="both")
-    longest = max(map(len, names))
-    if longest * columns > 45:  # letters that fit side by side below the page
+    if upright:
         ax.tick_params(axis="x", labelrotation=90)
     if max(rows, columns) <= _NUMBERS:
         size = scaled(float(np.interp(max(rows, columns), (4, _NUMBERS), _SIZE)))

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from ...evaluation.latent import Embedding
-from ..axes.frame import new_figure
+from ..axes.frame import new_figure, shorten
 from ..axes.label import Album
 from ..axes.styles import COLOURS, class_colours, method_title, scaled
 
@@ -25,7 +25,6 @@ _HEIGHT, _PLANES = 8.4, 3.3  # inches of a page
 _SIZE = 9.0  # of a marker, points squared
 _TITLE_ROOM = 0.16  # of the height of a panel, for its title
 _UNKNOWN = "#c8c8c8"
-_IN_A_ROW = 9  # entries of a legend
 _DOMAINS = ("#94a4a2", "#000000")  # data are black in every figure
 _NAMES = {"tsne": "t-SNE", "pca": "PCA"}
 _PALE = LinearSegmentedColormap.from_list("scores", [COLOURS[1], "white", COLOURS[0]])
@@ -61,6 +60,8 @@ def latent(
     known = any((embedding.label >= 0).all() for embedding in embeddings.values())
     _legends(figure, groups, data_name, known=known)
     figure.subplots_adjust(left=0.08, right=0.985, top=0.95, bottom=0.15, wspace=0.06, hspace=0.24)
+    for ax in grid[1]:
+        shorten(ax.xaxis)
     first: Axes = grid[0][0]
     return first
 
@@ -113,14 +114,18 @@ def _legends(
                 handles.append(_dot("black", "^", data_name))
             else:
                 handles.append(_dot(_UNKNOWN, "^", f"{data_name} (class not known)"))
-        figure.legend(
-            handles=handles,
-            loc="lower center",
-            bbox_to_anchor=(0.53, place),
-            ncols=len(handles) if len(handles) <= _IN_A_ROW else -(-len(handles) // 2),
-            handletextpad=0.1,
-            columnspacing=1.0,
-        )
+        for rows in (1, 2):
+            legend = figure.legend(
+                handles=handles,
+                loc="lower center",
+                bbox_to_anchor=(0.53, place),
+                ncols=-(-len(handles) // rows),
+                handletextpad=0.1,
+                columnspacing=1.0,
+            )
+            if rows == 2 or legend.get_window_extent().width < 0.92 * figure.bbox.width:
+                break
+            legend.remove()
 
 
 def _dot(colour: str, marker: str, name: str, size: float = 7) -> Line2D:
