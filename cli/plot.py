@@ -67,14 +67,14 @@ def command(
     list the figures to draw.
     """
     if file is not None or run is None:
-        if only or scale_mc:
-            raise click.UsageError("--only and --scale-mc are for the figures of a run")
         if file is None:
             raise click.UsageError("Missing argument 'RUN', or --events FILE")
+        _refuse("the figures of a run", "only", "scale_mc", "size", "workers")
         if run is not None:
             raise click.UsageError("draws either RUN or --events FILE, not both")
         _draw_events(file, n, start, domain, _plots(config_path, look), output)
         return
+    _refuse("--events FILE", "n", "start", "domain")
     from hepdann.parallel import DRAWING, processes_for, start_method
     from hepdann.store.model_file import is_generator
     from hepdann.store.paths import RunPaths, explain_absent, is_scan
@@ -96,19 +96,35 @@ def command(
     plots = _plots(config_path or (run_config if run_config.exists() else None), look)
     with counting("plot", "drawing", "figures") as progress:
         if generator:
-            if only or scale_mc:
-                raise click.UsageError("--only and --scale-mc are for the figures of a run")
+            _refuse("the figures of a run", "only", "scale_mc", "workers")
             made = plot_generated(run, plots, output)
         elif scanned:
-            made = plot_scan(run, plots, only, output=output, progress=progress)
+            _refuse("the figures of a run", "scale_mc")
+            made = plot_scan(
+                run, plots, only, output=output, progress=progress, workers=workers
+            )  # fmt: skip
         else:
             made = plot_run(
                 run, plots, only, output=output, scale_mc=scale_mc, progress=progress,
                 workers=workers,
             )  # fmt: skip
     stems = list(dict.fromkeys(file.stem for file in made))
-    folder = made[0].parent if made else run
-    click.echo(f"{len(stems)} figures in {folder}: {', '.join(stems)}")
+    if not made:
+        from hepdann.errors import RunError
+
+        what = "no figure" if only is None else f"no figure of {', '.join(only)}"
+        raise RunError(f"there is {what} of this run", where=run, mend="name others with --only")
+    many = "s" if len(stems) > 1 else ""
+    click.echo(f"{len(stems)} figure{many} in {made[0].parent}: {', '.join(stems)}")
+
+
+def _refuse(what: str, *names: str) -> None:
+    """Refuse options that change nothing there, if they are given."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in names and source is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"{option.opts[0]} is for {what}")
 
 
 def _plots(path: str | Path | None, look: dict[str, Any]) -> Any:

@@ -179,13 +179,18 @@ def _draw_run(
     progress: Callable[[int, int], None] | None,
     workers: int | None,
 ) -> list[Path]:
-    asked: int | Literal["auto"] = "auto" if workers is None else workers
-    processes = processes_for(asked, len(jobs), pays=len(jobs) >= _MANY)
     return draw_all(
         jobs, config, target, progress=progress, mark=mark_of(run, config),
-        workers=min(processes, 4) if workers is None else processes,
+        workers=drawing_processes(workers, len(jobs)),
         again=partial(_opened, run.folder, run.scale_mc, config, [job.name for job in jobs]),
     )  # fmt: skip
+
+
+def drawing_processes(workers: int | None, figures: int) -> int:
+    """In how many processes figures are drawn; of ``None`` as many as pay, and 4 at most."""
+    asked: int | Literal["auto"] = "auto" if workers is None else workers
+    processes = processes_for(asked, figures, pays=figures >= _MANY)
+    return min(processes, 4) if workers is None else processes
 
 
 def _opened(

@@ -17,7 +17,7 @@ from .axes.styles import readable
 from .figures.roc import roc
 from .figures.sweeps import loss, sweep
 from .jobs import FigureJob, distinct, file_name
-from .run import chosen, draw_all
+from .run import chosen, draw_all, drawing_processes
 
 SCAN_KINDS = ("accuracy", "auc", "consistency", "gap", "lambda", "loss", "roc")
 
@@ -36,6 +36,7 @@ def plot_scan(
     *,
     output: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    workers: int | None = 1,
 ) -> list[Path]:
     """Draw the figures of a scan; the numbers of each lie beside it as JSON.
 
@@ -47,9 +48,20 @@ def plot_scan(
     """
     scan = ScanCurves.open(Path(folder))
     look = config_of(scan.folder).plots if config is None else config
-    jobs = distinct([*_against_t(scan), *_at_targets(scan)])
+    jobs = chosen(_jobs(scan), only, SCAN_KINDS, SCAN_KINDS)
     target = Path(output) if output is not None else RunPaths(scan.folder).plots
-    return draw_all(chosen(jobs, only, SCAN_KINDS, SCAN_KINDS), look, target, progress=progress)
+    return draw_all(
+        jobs, look, target, progress=progress, workers=drawing_processes(workers, len(jobs)),
+        again=partial(_opened, scan.folder),
+    )  # fmt: skip
+
+
+def _opened(folder: Path) -> list[FigureJob]:
+    return _jobs(ScanCurves.open(folder))
+
+
+def _jobs(scan: ScanCurves) -> list[FigureJob]:
+    return distinct([*_against_t(scan), *_at_targets(scan)])
 
 
 def _against_t(scan: ScanCurves) -> Iterator[FigureJob]:

@@ -39,6 +39,9 @@ def test_plot_elsewhere_in_another_format(typed, run, tmp_path):
         (["--formats", "gif"], ["gif", "png"]),
         (["--lumi", "-1"], ["lumi"]),
         (["--com", "many"], ["--com", "many"]),
+        (["--only", "segments"], ["no figure of segments"]),
+        (["-n", "3"], ["-n is for --events FILE"]),
+        (["--domain", "data"], ["--domain is for --events FILE"]),
     ],
 )
 def test_wrong_flags_are_the_users_error(typed, run, flags, words):
@@ -54,3 +57,12 @@ def test_no_such_run(typed):
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith("hepdann: error: ")
     assert "nowhere" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "flag", [["--only", "roc"], ["--scale-mc"], ["--size", "slide"], ["--workers", "2"]]
+)
+def test_what_changes_no_picture_of_an_event_is_refused(typed, flag):
+    done = typed("plot", "--events", "mc.root", *flag)
+    assert (done.code, done.stdout) == (2, "")
+    assert f"{flag[0]} is for the figures of a run" in done.stderr

@@ -88,4 +88,7 @@ def test_one_figure_an_event(tmp_path, events, images):
     look = PlotConfig(formats=["png"], experiment="MINERvA")
     made = plot_events(pictures, tmp_path / "events", config=look, simulation=True)
     assert [path.name for path in made] == ["event_0.png"]
+    labelled = look.model_copy(update={"year": 2012})
+    (again,) = plot_events(pictures, tmp_path / "2012", config=labelled, simulation=True)
+    assert again.read_bytes() != made[0].read_bytes()  # the year is printed
     assert all(path.stat().st_size > 10_000 for path in made)

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ...config import PlotConfig
 from ..axes.frame import save
-from ..axes.label import experiment_label
+from ..axes.label import label_as
 from ..axes.styles import readable, style
 
 if TYPE_CHECKING:
@@ -83,10 +83,7 @@ def plot_events(
     with style(look.style):
         for number, picture in enumerate(pictures):
             axes = event(picture)
-            experiment_label(
-                axes[0], look.experiment, text=look.text, lumi=look.lumi, com=look.com,
-                simulation=simulation and look.text != "Simulation", style=look.style,
-            )  # fmt: skip
+            label_as(axes[0], look, simulation=simulation)
             axes[0].set_ylim(axes[-1].get_ylim())  # a label makes room that no strip needs
             made += save(axes[0], Path(folder) / f"event_{number}", look.formats)
             if progress is not None:
