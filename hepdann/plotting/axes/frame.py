@@ -72,7 +72,7 @@ def _needed(figure: Figure) -> list[float]:
                 reach[side] = max(reach.get(side, 0.0), beyond[_SIDES.index(side)])
         for inset in panel.child_axes:  # a bar of colours beside the panel
             locate = inset.get_axes_locator()
-            inset.apply_aspect(locate(inset, renderer) if locate else None)
+            inset.apply_aspect(None if locate is None else locate(inset, renderer))
             for box in _numbers(inset.yaxis, inset.bbox, renderer):
                 edges = [max(a, b) for a, b in zip(edges, _beyond(box, panel.bbox), strict=True)]
     for side, axes in sides.items():

@@ -94,9 +94,9 @@ def _matrix(
     image = ax.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
     longest = max(map(len, names))
     upright = longest * columns > 45  # more letters than fit side by side below the page
-    for axis, beside in ((ax.xaxis, upright), (ax.yaxis, True)):
-        size = FontProperties(size=rcParams[f"{axis.axis_name}tick.labelsize"])
-        points = size.get_size_in_points()
+    sizes = rcParams["xtick.labelsize"], rcParams["ytick.labelsize"]
+    for axis, given, beside in zip((ax.xaxis, ax.yaxis), sizes, (upright, True), strict=True):
+        points = FontProperties(size=given).get_size_in_points()
         if beside:  # the cells lie as close as the lines of text
             room = scaled(_ROOM / max(rows, columns)) / _LINE
             several = max(name.count("\n") for name in names) + 1
