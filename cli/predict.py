@@ -37,7 +37,7 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 @click.option("-o", "--output", type=PATH, required=True,
               help="Folder; with one input a file of the right ending too.")  # fmt: skip
 @click.option("--format", "kind", type=click.Choice(["tree", "rntuple", "parquet", "hdf5"]),
-              default="tree", show_default=True, help="What is written.")  # fmt: skip
+              help="What is written.  [default: by the ending of -o, or tree]")  # fmt: skip
 @click.option("--method", help="Method of the run.  [default: the recommended one]")
 @click.option("--columns", metavar="LIST",
               help="Columns that are written, beside the event id.  [default: all]")  # fmt: skip
@@ -79,16 +79,20 @@ def command(
     if cluster is not None:
         asked = options["workers"] if options["workers"] > 1 else None
         options["workers"] = workers_on(cluster, asked)
+    chosen = split_list(columns) or ()
     with counting("predict", "scoring", "entries") as progress:
         done = predict(
-            run, files, output=output, format=kind, columns=split_list(columns) or (),
+            run, files, output=output, format=kind, columns=chosen,
             keep=split_list(keep) or (), progress=progress, **options,
         )  # fmt: skip
-    _show(done)
+    _show(done, marked=not chosen or "trained_on" in chosen)
 
 
-def _show(done: Prediction) -> None:
+def _show(done: Prediction, *, marked: bool) -> None:
     console = tables.console()
+    if not done.files:
+        console.print("none of the files is in this part: nothing is written")
+        return
     heads = ("input", "as", "rows", "selected", "trained on")
     table = tables.table(f"Scores of {done.method}", *heads, left=2)
     table.add_column("output", overflow="fold")
@@ -116,11 +120,10 @@ def _show(done: Prediction) -> None:
         others = len(outside) - _MOST_FEATURES
         console.print(f"likewise of {others:,} other features, no more of each")
     if any(file.trained for file in done.files):
-        console.print(
-            "trained on: the scores of these events are too good (trained_on = 1 in the output)"
-        )
+        mark = "trained_on = 1 in the output" if marked else "marked by the column trained_on"
+        console.print(f"trained on: the scores of these events are too good ({mark})")
     if any(file.trained is None for file in done.files):
         console.print(
-            "unknown: the files lack branches that identify the events of the training "
-            "(trained_on = -1 in the output)"
+            "unknown: the files lack branches that identify the events of the training"
+            + (" (trained_on = -1 in the output)" if marked else "")
         )

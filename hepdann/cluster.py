@@ -84,6 +84,9 @@ def on_cluster(
             missing = {k: v for k, v in wanted.items() if known.get(k) is None}
             started = getattr(dask_jobqueue, kind)(**missing)
             started.scale(jobs=workers)
+        if started is None:  # a client of half an address complains once more when it is deleted
+            full = address if "://" in address else f"tcp://{address}"
+            distributed.comm.get_address_host_port(full, strict=True)
         client = distributed.Client(started or address, set_as_default=False)
         if started is None:
             count = workers or len(client.nthreads())

@@ -46,6 +46,7 @@ class PredictedFile:
     """One input and its output.
 
     Attributes:
+        sample: the sample that its events are of; of several, all names with commas.
         trained: how many of these the run was trained on; ``None`` where that cannot be known.
         outside: selected events with a value of a feature beyond those of training, by feature.
     """
@@ -97,7 +98,7 @@ def predict(
     files: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
     output: str | Path,
-    format: Format = "tree",  # noqa: A002 (the option's name)
+    format: Format | None = None,  # noqa: A002 (the option's name)
     method: str | None = None,
     columns: Sequence[str] = (),
     keep: Sequence[str] = (),
@@ -120,7 +121,8 @@ def predict(
         run: a run, or its folder.
         files: paths, globs, ``path:tree``, ``root://`` addresses or ``.txt`` lists of files.
         output: a folder, or with a single input a file of the right ending.
-        format: "tree", "rntuple", "parquet" or "hdf5".
+        format: "tree", "rntuple", "parquet" or "hdf5"; default by the ending of ``output``, and
+            "tree" of a folder.
         method: that scores; default the recommended one.
         columns: of the output, beside the event id; default all. Without ``domain_score`` no domain
             head is computed.
@@ -143,13 +145,13 @@ def predict(
         ReadError: an input cannot be read, or lacks a tree or branch.
         ConfigError: settings that do not fit.
     """
-    kind: Format = "tree" if into_copy else format
-    if kind != format:
+    if into_copy and format is not None:
         raise ConfigError(
             "a copy has the format of its input",
             where="--into-copy",
             mend=f"leave --format {format} out",
         )
+    kind = format or ("tree" if into_copy else _format_of(Path(output)))
     folder, threads = Path(getattr(run, "folder", run)), default_threads() if workers == 1 else 1
     path = None if tensors is None else open_tensors(tensors).path
     named = tuple(sorted(set(columns))), tuple(dict.fromkeys(keep))
@@ -243,8 +245,9 @@ class _FileTask:
             link.report((0, entries))
             with writing(output), replacing(output) as temporary:
                 counts = _write(job, scorer, reader, temporary, made_of, link)
+        names = dict.fromkeys(sample.name for sample in reader.samples)
         return PredictedFile(
-            path=reader.file.path, tree=reader.file.tree, sample=reader.samples[0].name,
+            path=reader.file.path, tree=reader.file.tree, sample=", ".join(names),
             known=reader.known, output=output, rows=entries, before=before, **counts,
         )  # fmt: skip
 
@@ -336,10 +339,19 @@ def output_files(
     """The output of each input, the same whichever of them are processed.
 
     Raises:
-        ConfigError: an output would be an input.
+        ConfigError: an output would be an input, or a file of another format or of several inputs.
     """
     suffix = SUFFIXES["tree" if copies else kind]
-    if len(refs) == 1 and output.suffix == suffix and not output.is_dir():
+    if output.suffix in SUFFIXES.values() and not output.is_dir():
+        if len(refs) > 1:
+            raise ConfigError(
+                f"is the name of a file, and there are {len(refs)} inputs",
+                where=output,
+                mend="give a folder",
+            )
+        if output.suffix != suffix:
+            what = f"is the name of a file of another format: this one ends in {suffix}"
+            raise ConfigError(what, where=output, mend=f"write -o {output.with_suffix(suffix)}")
         paths = [output]
     else:
         ending = suffix if copies else f".scores{suffix}"
@@ -351,6 +363,12 @@ def output_files(
                 "is an input, which is never written to", where=path, mend="choose another -o"
             )
     return paths
+
+
+def _format_of(output: Path) -> Format:
+    """The format that the name of a file ends in; that of a tree, if in none."""
+    known: dict[str, Format] = {SUFFIXES[kind]: kind for kind in ("tree", "parquet", "hdf5")}
+    return "tree" if output.is_dir() else known.get(output.suffix, "tree")
 
 
 def _stems(refs: Sequence[FileRef]) -> list[str]:

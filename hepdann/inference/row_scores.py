@@ -116,6 +116,9 @@ class RowScorer:
         columns: Sequence[str] = (),
     ) -> None:  # fmt: skip
         recommended = read_metrics(folder).recommended
+        if tensors is not None and RunPaths(folder).conversion.exists():
+            what, mend = "holds how its files were converted", "leave --tensors out"
+            raise RunError(what, where=folder, mend=mend)
         self.record = TrainingRecord.read(folder, tensors)
         if self.record.conversion is None:
             raise RunError(

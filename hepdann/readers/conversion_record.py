@@ -130,14 +130,14 @@ class Conversion(BaseModel):
         Raises:
             ConfigError: no sample has that name.
         """
-        matching = [s for s in self.samples if any(f.is_the_file(file) for f in s.files)]
-        if matching:
-            return matching
         chosen = [s for s in self.samples if name in (s.name, None)]
         if not chosen:
             known = list(dict.fromkeys(sample.name for sample in self.samples))
             mend = suggest(str(name), known, what="samples")
             raise ConfigError(f"the run has no sample '{name}'", where="--sample", mend=mend)
+        matching = [s for s in self.samples if any(f.is_the_file(file) for f in s.files)]
+        if matching:
+            return matching
         if name is None:
             chosen = [s for s in chosen if s.role == "data"][:1] or [
                 chosen[0].model_copy(update={"name": "data", "role": "data"})

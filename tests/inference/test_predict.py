@@ -477,3 +477,32 @@ def test_identities_are_looked_up():
     np.testing.assert_array_equal(known.among(ids), np.arange(len(ids)) % 2 == 0)
     assert not known.among(ids[::2] ^ np.uint64(1)).any()
     assert not row_scores.Known(ids[:0]).among(ids).any()
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".h5", ".root"])
+def test_the_ending_of_an_output_names_its_format(folder, tmp_path, suffix):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow.parquet")
+    data, run, path = folder / "data.root", folder / "run", tmp_path / f"one{suffix}"
+    (file,) = hepdann.predict(run, data, output=path, method="dann").files
+    assert file.output == path
+    assert path.is_file()
+    wrong = "hdf5" if suffix != ".h5" else "tree"
+    with pytest.raises(ConfigError, match=r"name of a file of another format"):
+        hepdann.predict(run, data, output=tmp_path / f"two{suffix}", format=wrong)
+    with pytest.raises(ConfigError, match="is the name of a file, and there are 2 inputs"):
+        hepdann.predict(run, [data, folder / "sig.root"], output=tmp_path / f"two{suffix}")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_options_without_effect_are_refused(folder, tmp_path):
+    given = {"output": tmp_path / "out"}
+    run, data = folder / "run", folder / "data.root"
+    with pytest.raises(ConfigError, match=r"--sample: the run has no sample 'sgi'.*sig"):
+        hepdann.predict(run, data, sample="sgi", **given)
+    with pytest.raises(RunError, match="holds how its files were converted; leave --tensors out"):
+        hepdann.predict(run, data, tensors=folder / "tensors.h5", **given)
+
+
+def test_all_samples_of_a_file_are_named(scored):
+    assert scored["data"].sample == "data, qcd"

@@ -135,3 +135,9 @@ def test_a_cluster_that_cannot_be_used_is_refused_in_a_line(monkeypatch):
         on_cluster("tcp://127.0.0.1:9"),
     ):
         pass
+
+
+def test_half_an_address_is_one_line(hepdann):
+    done = hepdann("predict", "run", "x.root", "-o", "scores", "--cluster", "foo")
+    assert (done.code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "--cluster foo: cannot be used (missing port number" in done.stderr
