@@ -10,11 +10,12 @@ import click
 
 from . import tables
 from .diagnose import look_of
-from .options import PATH, separate, shared
+from .options import PATH, look_of_figures, separate, shared
 from .workingpoints import number_of
 
 if TYPE_CHECKING:
     from hepdann.calibration import CalibrationReport
+    from hepdann.config import PlotConfig
     from hepdann.tensors import Source, Target, Tensors
 
 
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
               help="Keep the class fractions of MC: do not fit them.")  # fmt: skip
 @click.option("-o", "--output", type=PATH, metavar="DIR",
               help="Write calibration.json and figures.")  # fmt: skip
+@shared("style", "experiment", "text")
 @shared("json")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def command(
-    tensors: Path, data: Path | None, families: tuple[str, ...], output: Path | None, as_json: bool,
-    **options: Any,
+    tensors: Path, data: Path | None, families: tuple[str, ...], hold_fractions: bool,
+    output: Path | None, as_json: bool, seed: int, **look: str | None,
 ) -> None:  # fmt: skip
     """Measure the mismodelling between MC and data in TENSORS (default: tensors.h5).
 
@@ -45,13 +47,16 @@ def command(
     fit did not use, says what is left of the difference, and the simplest map is taken of those
     that leave equally little. No label of the data is looked at.
     """
+    figures = look_of_figures(output, "-o", **look)
     from hepdann.api import calibration_of, compared
 
     file, source, target = compared(tensors, data, mapped=True)
-    families_named = separate(families) or None
-    source, report = calibration_of(file, source, target, families=families_named, **options)
+    source, report = calibration_of(
+        file, source, target, families=separate(families) or None, hold_fractions=hold_fractions,
+        seed=seed,
+    )  # fmt: skip
     if output is not None:
-        _write(file, source, target, report, output)
+        _write(file, source, target, report, output, figures)
     if as_json:
         tables.echo_json(report.to_json())
         return
@@ -63,7 +68,12 @@ def command(
 
 
 def _write(
-    file: Tensors, source: Source, target: Target, report: CalibrationReport, folder: Path
+    file: Tensors,
+    source: Source,
+    target: Target,
+    report: CalibrationReport,
+    folder: Path,
+    figures: PlotConfig,
 ) -> None:
     """What was measured, and data against MC before and after in the events of no fit."""
     import numpy as np
@@ -83,7 +93,7 @@ def _write(
         )
         for index, name in enumerate(file.features)
     }
-    plot_calibration(report.profiles, pairs, folder, **looks)
+    plot_calibration(report.profiles, pairs, folder, config=figures, **looks)
     content = report.to_json()
     content["shown"] = report.shown.name
     content["features"] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import tables
-from .options import PATH, shared
+from .options import PATH, look_of_figures, shared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,18 +24,19 @@ _WIDTH = 180  # of a table that goes to a file or a pipe
 @click.option("--latex", "latex_path", type=PATH, help="Write it as a LaTeX tabular with errors.")
 @click.option("-o", "--output", type=PATH,
               help="Folder for the runs' ROC curves, one figure a method and domain.")  # fmt: skip
-@shared("style")
+@shared("style", "experiment", "text")
 def command(
     runs: tuple[Path, ...],
     csv_path: Path | None,
     latex_path: Path | None,
     output: Path | None,
-    style: str | None,
+    **look: str | None,
 ) -> None:
     """Put the methods of RUNS side by side: figures of held-out events, with errors.
 
     Generators, of `hepdann generate train`, have a line each.
     """
+    plots = look_of_figures(output, "-o", **look)
     from hepdann.outputs import write_whole
     from hepdann.reporting import methods_table, named_runs, to_csv, to_latex
 
@@ -47,13 +48,11 @@ def command(
             write_whole(path, text(rows).encode())
             lines.append(f"table: {path}")
     if output is not None:
-        from hepdann.config import PlotConfig
         from hepdann.plotting import plot_comparison
         from hepdann.runs import Run
 
-        look = PlotConfig() if style is None else PlotConfig(style=style)
         runs_alone = {name: one for name, one in opened.items() if isinstance(one, Run)}
-        made = plot_comparison(runs_alone, output, look)
+        made = plot_comparison(runs_alone, output, plots)
         stems = list(dict.fromkeys(file.stem for file in made))
         lines.append(f"{len(stems)} figures in {output}: {', '.join(stems)}")
     _show(rows)  # last: a reader who leaves (`| head`) costs no file

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import tables
-from .options import PATH, shared
+from .options import PATH, look_of_figures, shared
 
 if TYPE_CHECKING:
+    from hepdann.config import PlotConfig
     from hepdann.evaluation import Diagnosis
     from hepdann.tensors import Source, Target, Tensors
 
@@ -30,10 +31,12 @@ _FIGURES = 8  # features that are drawn at most
     "--plots", type=PATH, metavar="DIR",
     help="Draw which features differ, and data against MC in the first of them, into DIR.",
 )  # fmt: skip
+@shared("style", "experiment", "text")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def command(
-    tensors: Path, data: Path | None, as_json: bool, plots: Path | None, **options: int
-) -> None:
+    tensors: Path, data: Path | None, as_json: bool, max_events: int, plots: Path | None, seed: int,
+    **look: str | None,
+) -> None:  # fmt: skip
     """Test whether MC and data in TENSORS (default: tensors.h5) differ.
 
     With DATA, the MC of TENSORS is compared with the data of that file.
@@ -45,12 +48,15 @@ def command(
     and whether a map of each feature removes it. No label of the data is looked at. Of images, the
     sums of energies and hits and the planes that they reach are compared, for each view.
     """
+    figures = look_of_figures(plots, "--plots", **look)
     from hepdann.api import compared
     from hepdann.evaluation import diagnose
 
     file, source, target = compared(tensors, data)
-    diagnosis = diagnose(source, target, file.features, alignable=file.tabular, **options)
-    made = [] if plots is None else _draw(file, source, target, diagnosis, plots)
+    diagnosis = diagnose(
+        source, target, file.features, seed=seed, max_events=max_events, alignable=file.tabular
+    )
+    made = [] if plots is None else _draw(file, source, target, diagnosis, plots, figures)
     if as_json:
         tables.echo_json(diagnosis.to_json())
         return
@@ -62,7 +68,12 @@ def command(
 
 
 def _draw(
-    file: Tensors, source: Source, target: Target, diagnosis: Diagnosis, folder: Path
+    file: Tensors,
+    source: Source,
+    target: Target,
+    diagnosis: Diagnosis,
+    folder: Path,
+    figures: PlotConfig,
 ) -> list[Path]:
     """The overview, and the features that differ; the first three if none does."""
     from hepdann.evaluation import compare_feature
@@ -73,7 +84,7 @@ def _draw(
     comparisons = {
         name: compare_feature(source, target, file.features.index(name), classes) for name in names
     }
-    return plot_diagnosis(diagnosis.features, comparisons, folder, **looks)
+    return plot_diagnosis(diagnosis.features, comparisons, folder, config=figures, **looks)
 
 
 def look_of(file: Tensors) -> tuple[list[str], dict[str, Any]]:

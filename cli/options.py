@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from hepdann.config import Config
+    from hepdann.config import Config, PlotConfig
 
 COLUMNS = (
     "nuisance", "nuisance-class", "nuisance-weight", "adversary-steps", "mixture", "fraction",
@@ -65,6 +65,8 @@ _SHARED: dict[str, dict[str, Any]] = {
     "--config config_path": {"help": "YAML file, or the name of a shipped one."},
     "-o --output": {"type": PATH, "help": "Folder, must not exist."},
     "--style": {"help": "ATLAS, CMS, LHCb, ALICE, DUNE or ROOT.  [default: ROOT]"},
+    "--experiment": {"help": "Name printed on the figures.  [default: none]"},
+    "--text": {"help": "Printed after the name, e.g. Preliminary.  [default: none]"},
     "--json as_json": {"is_flag": True, "help": "Print JSON."},
 }  # fmt: skip
 _BY_NAME = {re.split(r"[ /]", key.partition("--")[2])[0]: key for key in _SHARED}
@@ -100,6 +102,22 @@ def workers_on(cluster: str | None, workers: Any) -> Any:
     where = f"{running.workers} worker{'s' * (running.workers != 1)} on {cluster}"
     tell(f"{where}, dashboard: {running.dashboard}")
     return running.workers
+
+
+def look_of_figures(output: Path | None, where: str, **look: str | None) -> PlotConfig:
+    """How figures look; what is said of their looks needs a place for them, the option ``where``.
+
+    Raises:
+        click.UsageError: there are none.
+        ConfigError: a look that does not exist.
+    """
+    from hepdann.config import Config, override
+
+    given = {f"plots.{key}": value for key, value in look.items() if value is not None}
+    if given and output is None:
+        name = next(iter(given)).removeprefix("plots.")
+        raise click.UsageError(f"--{name} is of figures, which are drawn with {where}")
+    return override(Config(), given).plots
 
 
 def columns_of(flags: dict[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,7 @@ from .tables import counting
 )  # fmt: skip
 @shared("style")
 @click.option("--size", help="half-slide, slide, column or page.  [default: half-slide]")
-@click.option("--experiment", help="Name printed on the figures.  [default: none]")
-@click.option("--text", help="Printed after the name, e.g. Preliminary.  [default: none]")
+@shared("experiment", "text")
 @click.option("--lumi", type=float, help="Integrated luminosity in 1/fb.  [default: not printed]")
 @click.option("--year", help="Of data taking.  [default: not printed]")
 @click.option("--com", type=float, help="Centre-of-mass energy in TeV.  [default: not printed]")

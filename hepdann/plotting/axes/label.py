@@ -91,10 +91,11 @@ def experiment_label(
 
 
 def _covered(ax: Axes) -> bool:
-    """Whether images or a map of colours fill the axes, or a text stands there already."""
+    """Whether images, a map of colours or lying bars fill the axes, or a text stands there."""
     maps = any(isinstance(one, QuadMesh) for one in ax.collections)
+    bars = any(getattr(one, "orientation", None) == "horizontal" for one in ax.containers)
     named = any(text.get_transform() == ax.transAxes for text in ax.texts)
-    return bool(ax.images or ax.child_axes) or maps or named
+    return bool(ax.images or ax.child_axes) or maps or bars or named
 
 
 def _beam(
