@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,12 +24,13 @@ _WIDTH = 180  # of a table that goes to a file or a pipe
 @click.option("--latex", "latex_path", type=PATH, help="Write it as a LaTeX tabular with errors.")
 @click.option("-o", "--output", type=PATH,
               help="Folder for the runs' ROC curves, one figure a method and domain.")  # fmt: skip
-@shared("style", "experiment", "text")
+@shared("style", "experiment", "text", "json")
 def command(
     runs: tuple[Path, ...],
     csv_path: Path | None,
     latex_path: Path | None,
     output: Path | None,
+    as_json: bool,
     **look: str | None,
 ) -> None:
     """Put the methods of RUNS side by side: figures of held-out events, with errors.
@@ -55,9 +56,21 @@ def command(
         made = plot_comparison(runs_alone, output, plots)
         stems = list(dict.fromkeys(file.stem for file in made))
         lines.append(f"{len(stems)} figures in {output}: {', '.join(stems)}")
+    if as_json:
+        tables.echo_json([_to_json(row) for row in rows])
+        return
     _show(rows)  # last: a reader who leaves (`| head`) costs no file
     for line in lines:
         click.echo(line)
+
+
+def _to_json(row: MethodRow) -> dict[str, Any]:
+    """The row, with its figures by the names that they have in the CSV."""
+    from hepdann.reporting import COLUMNS
+
+    named = zip(COLUMNS, row.cells, strict=True)
+    figures = {column.key: {"value": cell.value, "error": cell.error} for column, cell in named}
+    return {key: value for key, value in vars(row).items() if key != "cells"} | {"figures": figures}
 
 
 def _show(rows: Sequence[MethodRow]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import tables
-from .options import PATH
+from .options import PATH, shared
 
 if TYPE_CHECKING:
     from hepdann.deploy import Exported
@@ -33,11 +33,16 @@ _KINDS = {
               help="target scores data, source MC.")  # fmt: skip
 @click.option("--tolerance", type=float, default=1e-6, show_default=True,
               help="Largest difference from hepdann's score on the run's events.")  # fmt: skip
-def command(output: Path, **options: Any) -> None:
+@shared("json")
+def command(output: Path, as_json: bool, **options: Any) -> None:
     """Write RUN as one file that goes from the branches of an ntuple to class scores."""
     from hepdann.deploy import export
 
-    _show(export(output=output, **options))
+    made = export(output=output, **options)
+    if as_json:
+        tables.echo_json(made)
+    else:
+        _show(made)
 
 
 def _show(made: Exported) -> None:

@@ -58,6 +58,7 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 @click.option("--part", metavar="K/N", default="1/1", callback=_part,
               help="Every N-th file, beginning with the K-th: one of N jobs.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@shared("json")
 def command(
     run: Path,
     files: tuple[str, ...],
@@ -66,6 +67,7 @@ def command(
     columns: str | None,
     keep: str | None,
     cluster: str | None,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Write what the networks of RUN say of every event of FILES, row by row.
@@ -85,6 +87,9 @@ def command(
             run, files, output=output, format=kind, columns=chosen,
             keep=split_list(keep) or (), progress=progress, **options,
         )  # fmt: skip
+    if as_json:
+        tables.echo_json(done)
+        return
     _show(done, marked=not chosen or "trained_on" in chosen)
 
 

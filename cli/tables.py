@@ -31,8 +31,10 @@ _LINE_EVERY = 10.0  # seconds
 
 
 def echo_json(content: Any) -> None:
-    """Print JSON, in which no number is infinite or NaN."""
-    click.echo(json.dumps(content, indent=2, allow_nan=False))
+    """Print a result: dataclasses as objects, paths as text, what is not finite as null."""
+    from hepdann.outputs import jsonable
+
+    click.echo(json.dumps(jsonable(content), indent=2, allow_nan=False, default=str))
 
 
 def table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -50,6 +51,15 @@ from .graph import Graph, onnx_model, require_package
 from .steps import Scorer
 
 _ENDINGS = {"cpp": (".hpp", ".h", ".hh", ".hxx")}
+_RESERVED = """
+    alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t
+    class compl concept const const_cast constexpr continue decltype default delete do double
+    dynamic_cast else enum explicit export extern false float for friend goto if inline int long
+    mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public
+    register reinterpret_cast requires return short signed sizeof static static_assert static_cast
+    std struct switch template this thread_local throw true try typedef typeid typename union
+    unsigned using virtual void volatile wchar_t while xor xor_eq
+"""  # words of C++ that no namespace can have
 _EVENTS = 20_000  # of the run, at most, in the check
 _ONE_BY_ONE = 2_000  # likewise where a model takes one event at a time
 
@@ -106,6 +116,9 @@ def export(
     if target not in get_args(Framework):
         mend = f"there are {', '.join(get_args(Framework))}"
         raise ConfigError(f"no framework {target!r}", where="--for", mend=mend)
+    if not 0 <= tolerance < math.inf:
+        what = f"must be a finite number, 0 or more, got {tolerance:g}"
+        raise ConfigError(what, where="--tolerance")
     endings = _ENDINGS.get(target, (".onnx",))
     if output.suffix not in endings:
         mend = f"write -o {output.with_suffix(endings[0])}"
@@ -120,6 +133,7 @@ def export(
     record = None if tensors is None else TrainingRecord.read(opened.folder, tensors.path)
     name = re.sub(r"\W", "_", output.stem, flags=re.ASCII)
     name = f"_{name}" if name[:1].isdigit() else name
+    name = f"{name}_" if name in _RESERVED.split() else name
     if target == "athena":  # salt allows no underscore in it
         name = re.sub(r"\W|_", "", output.stem, flags=re.ASCII) or "hepdann"
     asked = _Export(opened, model, chosen, domain, target, name, tensors, record)

@@ -348,6 +348,12 @@ def test_the_header_compiles_and_agrees(run, events, tmp_path):
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
+def test_a_word_of_cpp_is_no_name_of_a_namespace(run, tmp_path):
+    for stem, name in (("class", "class_"), ("std", "std_"), ("tagger", "tagger")):
+        export(run, tmp_path / f"{stem}.hpp", "cpp", "source-only")
+        assert f"namespace {name} {{" in (tmp_path / f"{stem}.hpp").read_text()
+
+
 def test_without_the_tensor_file_nothing_can_be_checked(run, tmp_path):
     alone = tmp_path / "run"
     shutil.copytree(run.folder, alone)
@@ -369,6 +375,14 @@ def test_the_command_shows_inputs_and_the_worst_events(typed, run, tmp_path):
     assert (tmp_path / "model.onnx").is_file()
 
 
+def test_the_command_prints_the_same_as_json(typed, run):
+    done = typed("export", run.folder, "-o", "m.onnx", "--method", "quantile", "--json")
+    said = json.loads(done.stdout)
+    assert (said["files"], said["method"], said["domain"]) == (["m.onnx"], "quantile", "target")
+    assert said["computed"] == ["mix", "step"]
+    assert said["agreement"]["events"] == 900
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -378,6 +392,8 @@ def test_the_command_shows_inputs_and_the_worst_events(typed, run, tmp_path):
         (("-o", "m.onnx", "--method", "dan"), "no method 'dan'; there are source-only"),
         (("-o", "m.onnx", "--domain", "mc"), "no domain 'mc'"),
         (("-o", "none/m.onnx"), "No such file"),
+        (("-o", "m.onnx", "--tolerance", "nan"), "--tolerance: must be a finite number"),
+        (("-o", "m.onnx", "--tolerance", "-1"), "--tolerance: must be a finite number, 0 or more"),
     ],
 )
 def test_wrong_requests_end_in_one_line(typed, run, arguments, said):

@@ -506,3 +506,11 @@ def test_options_without_effect_are_refused(folder, tmp_path):
 
 def test_all_samples_of_a_file_are_named(scored):
     assert scored["data"].sample == "data, qcd"
+
+
+def test_the_command_prints_what_it_did_as_json(folder, typed, tmp_path):
+    given = (folder / "run", folder / "data.root", "-o", tmp_path / "one.h5", "--method", "dann")
+    (file,) = json.loads(typed("predict", *given, "--json").stdout)["files"]
+    assert (file["output"], file["rows"]) == (str(tmp_path / "one.h5"), 1000)
+    assert file["before"] is False
+    assert json.loads(typed("predict", *given, "--json").stdout)["files"][0]["before"] is True

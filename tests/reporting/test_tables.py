@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import pytest
 from hypothesis import given
@@ -77,6 +78,16 @@ def test_the_command_writes_tables_and_overlays(typed, runs, tmp_path):
     assert (tmp_path / "t.csv").stat().st_size > 100
     assert (tmp_path / "overlay" / "roc_mc_dann.png").exists()
     assert not (tmp_path / "overlay" / "roc_mc_oracle.png").exists()
+
+
+def test_json_holds_every_figure_by_the_name_of_the_csv(typed, runs, tmp_path):
+    typed("compare", *runs, "--csv", "t.csv", cwd=tmp_path)
+    table = list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text())))
+    rows = json.loads(typed("compare", *runs, "--json", cwd=tmp_path).stdout)
+    assert [row["method"] for row in rows] == [row["method"] for row in table]
+    for row, line in zip(rows, table, strict=True):
+        for name in ("mc_auc", "target_accuracy"):
+            assert row["figures"][name]["value"] == (float(line[name]) if line[name] else None)
 
 
 def test_a_folder_that_is_no_run_is_one_line_and_code_2(typed, runs, tmp_path):
