@@ -10,7 +10,7 @@ import uproot
 from click.testing import CliRunner
 
 from hepdann.config import Config, json_schema, load_config, override
-from hepdann.errors import ConfigError
+from hepdann.errors import ConfigError, ReadError
 from hepdann_cli.main import hepdann as command
 from hepdann_cli.options import with_workers
 
@@ -121,6 +121,25 @@ def test_check_compares_with_the_branches_of_the_files(mc, tmp_path, convert, sa
     path.write_text(f"samples: [{{name: a, files: {mc}{sample}}}]\nconvert: {{{convert}}}\n")
     with pytest.raises(ConfigError, match=f"{mc}:jets: {says}"):
         run("check", path)
+
+
+def test_check_opens_files_and_folders_of_pictures(tmp_path):
+    digits = np.zeros((4, 8, 8), np.uint8)
+    np.savez(tmp_path / "digits.npz", image=digits, label=np.arange(4))
+    np.savez(tmp_path / "others.npz", x=np.zeros(4))
+    (tmp_path / "none").mkdir()
+    path = tmp_path / "c.yaml"
+    for name, said in (
+        ("digits.npz", None),
+        ("others.npz", r"others\.npz: holds no pictures"),
+        ("none", "none: "),
+    ):
+        path.write_text(f"samples: [{{name: a, class: c, files: ['{tmp_path / name}']}}]\n")
+        if said is None:
+            assert run("check", path) == f"{path}: valid\n"
+        else:
+            with pytest.raises(ReadError, match=said):
+                run("check", path)
 
 
 def test_check_accepts_what_convert_accepts(mc, tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from ...config import ConvertConfig, SampleConfig
 from ...errors import ConfigError
 from ...expressions import Expression, parse
 from ...expressions.functions import CONSTANTS
-from ..files import resolve
+from ..files import FileRef, resolve
 from ..prescan import Branch, FileScan, scan, suggest
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -312,7 +313,7 @@ def compile_columns(
 
 
 def check_sample(sample: SampleConfig, convert: ConvertConfig, place: str) -> None:
-    """Whether the first file of a sample has the branches that are read of it.
+    """Whether the first file of a sample has the branches that are read of it, or pictures.
 
     Args:
         sample: its files are there.
@@ -323,7 +324,13 @@ def check_sample(sample: SampleConfig, convert: ConvertConfig, place: str) -> No
         ConfigError: names the key, the branch and the file that lacks it.
         ReadError: the file cannot be read, or has no such tree.
     """
-    first = resolve(sample.files, where=f"{place}.files")[0]
+    from ..pictures.files import is_pictures, open_pictures
+
+    folder = Path(sample.files[0]).is_dir()
+    first = FileRef(sample.files[0]) if folder else resolve(sample.files, where=f"{place}.files")[0]
+    if convert.images is None and is_pictures(first):
+        open_pictures(first)
+        return
     (file,) = scan([first], sample.tree or convert.tree)
     if file.kind == "HDF5" or convert.images is not None:
         return  # images are made of datasets and hits, not of columns
