@@ -423,11 +423,8 @@ def _notes(templates: Templates) -> Iterator[str]:
     if empty:
         yield f"no event of {', '.join(empty)} is in MC's test split: its templates are empty"
     for region in templates.regions:
-        negative = [
-            sample.name
-            for sample in templates.samples
-            if (templates.mc[region, sample.name][NOMINAL].sumw < 0).any()
-        ]
+        filled = {s.name: templates.mc[region, s.name][NOMINAL] for s in templates.samples}
+        negative = [name for name, one in filled.items() if (one.sumw < 0).any()]
         if negative:
             yield f"{region}: negative bins of {', '.join(negative)}, which the workspace sets to 0"
         data = templates.data
@@ -440,18 +437,11 @@ def _notes(templates: Templates) -> Iterator[str]:
                     "which no fit describes: merge bins, or narrow --range"
                 )
         outside = sum(
-            sum(x[0] for x in (one.underflow, one.overflow, one.missing))
-            for sample in templates.samples
-            for one in [templates.mc[region, sample.name][NOMINAL]]
+            x[0] for one in filled.values() for x in (one.underflow, one.overflow, one.missing)
         )
         if outside:
             yield f"{region}: {outside:.4g} expected MC events lie outside the bins"
     if templates.blind.any() and templates.data is not None:
-        spans = [
-            f"[{low:.4g}, {high:.4g}]"
-            for low, high, hidden in zip(
-                templates.edges[:-1], templates.edges[1:], templates.blind, strict=True
-            )
-            if hidden
-        ]
+        bins = zip(templates.edges[:-1], templates.edges[1:], templates.blind, strict=True)
+        spans = [f"[{low:.4g}, {high:.4g}]" for low, high, hidden in bins if hidden]
         yield f"blind, and not in the workspace: {', '.join(spans)}"
