@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -136,6 +136,49 @@ def columns_of(flags: dict[str, Any]) -> dict[str, Any]:
             for k, cut in enumerate(cuts)
         ]
     return given
+
+
+def refuse_unheeded(config: Config, given: Mapping[str, Any]) -> Config:
+    """Refuse flags that none of the methods that are trained heeds; the settings as they are.
+
+    Args:
+        config: with the flags.
+        given: the flags by dotted key; ``None`` and an empty list are of one that is not given.
+
+    Raises:
+        click.UsageError: names the flag, and a method that heeds it.
+        ConfigError: an unknown method.
+    """
+    named = {key: flag for key, flag in _OF_METHODS.items() if given.get(key) not in (None, [])}
+    if not named:
+        return config
+    from hepdann import methods
+
+    trained = [(name, methods.get(methods.method_of(name)[1])) for name in config.train.methods]
+    heeded = {
+        "hybrid-dann": any(method.auxiliary for _, method in trained),
+        "calibrated": any(methods.calibration_of(name) for name, _ in trained),
+        "disco": any(method.decorrelates for _, method in trained),
+        "pivot-alternating": any(phase.rare for _, method in trained for phase in method.phases),
+        "cwola": any(method.mixtures for _, method in trained),
+    }
+    for flag, method in named.values():
+        if not heeded[method]:
+            others = ", ".join(config.train.methods)
+            raise click.UsageError(f"{flag} changes nothing of {others}; it is of {method}")
+    return config
+
+
+_OF_METHODS = {  # flags by the key of their setting, each with a method that heeds it
+    "train.auxiliary_shifts": ("--auxiliary", "hybrid-dann"),
+    "train.adversary": ("--adversary", "hybrid-dann"),
+    "train.calibration.families": ("--family", "calibrated"),
+    "train.calibration.hold_fractions": ("--hold-fractions", "calibrated"),
+    "train.nuisance_weight": ("--nuisance-weight", "disco"),
+    "train.adversary_steps": ("--adversary-steps", "pivot-alternating"),
+    "train.mixtures": ("--mixture", "cwola"),
+    "train.check_mixtures": ("--check-mixtures", "cwola"),
+}
 
 
 def words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[str]:

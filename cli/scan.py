@@ -18,6 +18,7 @@ from .options import (
     config_of,
     listed,
     numbers,
+    refuse_unheeded,
     shared,
     whole,
     with_workers,
@@ -112,9 +113,8 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
     flags["batch_size"] = whole(flags["batch_size"])
     given |= columns_of(flags)
     given |= {f"train.{key}": value for key, value in flags.items()}
-    return override(
-        with_workers(config_of(path)), {k: v for k, v in given.items() if v is not None}
-    )
+    named = {k: v for k, v in given.items() if v is not None}
+    return refuse_unheeded(override(with_workers(config_of(path)), named), named)
 
 
 _OF_NUISANCE = ("nuisance_rejection", "nuisance_inverse_jsd")

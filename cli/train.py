@@ -11,7 +11,9 @@ import click
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
 from .interruption import interruptible
-from .options import COLUMNS, PATH, columns_of, config_of, separate, shared, whole, with_workers
+from .options import (
+    COLUMNS, PATH, columns_of, config_of, refuse_unheeded, separate, shared, whole, with_workers,
+)  # fmt: skip
 
 
 @click.command()
@@ -138,7 +140,7 @@ def command(
             hooks |= {"tensors": tensors, "data": data} if named else {}
             run = runs.resume(output, given=given_settings(config, given), **hooks)
         else:
-            config = override(with_workers(config), given)
+            config = refuse_unheeded(override(with_workers(config), given), given)
             run = runs.train(tensors, data=data, output=output, config=config, **hooks)
     from .evaluate import show, show_timing
 
