@@ -12,8 +12,16 @@ from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
 from .interruption import interruptible
 from .options import (
-    COLUMNS, PATH, columns_of, config_of, refuse_unheeded, separate, shared, whole, with_workers,
-)  # fmt: skip
+    COLUMNS,
+    PATH,
+    columns_of,
+    config_of,
+    refuse_unheeded,
+    separate,
+    shared,
+    whole,
+    with_workers,
+)
 
 
 @click.command()
