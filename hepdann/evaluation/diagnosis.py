@@ -379,9 +379,9 @@ def mixture(classes: Sequence[str], fractions: FractionEstimate) -> str:
 def _against(
     classes: Sequence[str], target: Iterable[float], error: Iterable[float], mc: Iterable[float]
 ) -> str:
-    """``b 17 ± 1 % against 33 % in MC``, with a decimal if the error is less; of two the second."""
+    """``b 17 ± 1 % against 33 % in MC``, of two classes the second; decimals where that is ± 0."""
     rows = [*zip(classes, target, error, mc, strict=True)]
-    d = int(min(e for _, _, e, _ in rows) < 0.0095)
+    d = int(min(e for _, _, e, _ in rows) < 0.005)
     texts = [
         f"{name} {100 * t:.{d}f} ± {100 * e:.{d}f} % against {100 * m:.{d}f} % in MC"
         for name, t, e, m in rows
