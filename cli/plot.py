@@ -108,13 +108,14 @@ def command(
                 workers=workers,
             )  # fmt: skip
     stems = list(dict.fromkeys(file.stem for file in made))
-    if not made:
+    if only is not None and not made:
         from hepdann.errors import RunError
 
-        what = "no figure" if only is None else f"no figure of {', '.join(only)}"
-        raise RunError(f"there is {what} of this run", where=run, mend="name others with --only")
-    many = "s" if len(stems) > 1 else ""
-    click.echo(f"{len(stems)} figure{many} in {made[0].parent}: {', '.join(stems)}")
+        what = f"has no figure of {', '.join(only)}"
+        raise RunError(what, where=run, mend="name others with --only")
+    many = "" if len(stems) == 1 else "s"
+    folder = made[0].parent if made else run
+    click.echo(f"{len(stems)} figure{many} in {folder}: {', '.join(stems)}")
 
 
 def _refuse(what: str, *names: str) -> None:
