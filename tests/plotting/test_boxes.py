@@ -144,6 +144,14 @@ def test_matrices_of_many_features_with_long_titles(rows, style):
     labelled(lambda: plotting.correlation(values, names, title="MC"), look)
 
 
+@pytest.mark.parametrize(("style", "size"), [("ATLAS", "column"), ("CMS", "half-slide")])
+def test_the_importance_of_features_with_titles_of_two_lines(style, size):
+    losses = [Importance(f"x{i}", 0.1 / (i + 1), 0.004) for i in range(12)]
+    titles = {one.name: f"visible mass\n$m_{{{one.name}}}$" for one in losses}
+    look = PlotConfig(style=style, size=size, **LABEL)
+    labelled(lambda: plotting.importance(losses, losses, titles=titles, title="DANN"), look)
+
+
 @pytest.mark.parametrize("style", ["ATLAS", "LHCb", "CMS"])
 def test_no_label_stands_on_cells_or_on_the_name_of_a_panel(style, run):
     for name in ("confusion_target_dann", "correlation_mc"):

@@ -28,10 +28,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from ...outputs import write_whole
 from .legend import settle
-from .styles import PAGE, scaled
+from .styles import PAGE, readable, scaled
 
 OWN = "hepdann"  # label of the figures made here; only their layout is touched
 _LEAST = 0.6  # of its size that a label keeps, however long
+_LINE = 1.25  # height of a line of text, in units of its size
 _MARGIN = 0.08  # of half a slide, inches
 
 
@@ -245,6 +246,20 @@ def few_ticks(axis: Axis, below: float = 100.0) -> None:
 def whole_ticks(axis: Axis) -> None:
     """Ticks at whole numbers, and nowhere else."""
     axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    axis.set_minor_locator(NullLocator())
+
+
+def name_ticks(axis: Axis, places: Sequence[float], names: Sequence[str], apart: float) -> None:
+    """Name ticks that lie so many points apart.
+
+    Names of several lines become one line where they do not fit, and all names as small as fits.
+    """
+    along = rcParams["xtick.labelsize" if axis is axis.axes.xaxis else "ytick.labelsize"]
+    size = font_manager.FontProperties(size=along).get_size_in_points()
+    room = apart / _LINE
+    if room < size * (1 + max((name.count("\n") for name in names), default=0)):
+        names = [name.replace("\n", " ") for name in names]
+    axis.set_ticks(places, [readable(name) for name in names], fontsize=min(size, room))
     axis.set_minor_locator(NullLocator())
 
 

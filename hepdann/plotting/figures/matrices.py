@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from matplotlib import rcParams
 from matplotlib.axes import Axes
-from matplotlib.font_manager import FontProperties
-from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from ..axes.frame import finish, new_axes
-from ..axes.styles import readable, scaled
+from ..axes.frame import finish, name_ticks, new_axes
+from ..axes.styles import scaled
 
 if TYPE_CHECKING:
     from ...stats import Confusion
@@ -24,7 +22,6 @@ Floats = NDArray[np.float64]
 _NUMBERS = 16  # of larger matrices the numbers could not be read
 _SIZE = (15.0, 7.0)  # points of the numbers in small and in large matrices
 _ROOM = 270.0  # points of height that the cells have at least, with long names below them
-_LINE = 1.25  # height of a line of text, in units of its size
 _SAYS = {
     "efficiency": "share of each true {what} [%]",
     "purity": "share of each {given} {what} [%]",
@@ -94,18 +91,9 @@ def _matrix(
     image = ax.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
     longest = max(map(len, names))
     upright = longest * columns > 45  # more letters than fit side by side below the page
-    sizes = rcParams["xtick.labelsize"], rcParams["ytick.labelsize"]
-    for axis, given, beside in zip((ax.xaxis, ax.yaxis), sizes, (upright, True), strict=True):
-        points = FontProperties(size=given).get_size_in_points()
-        if beside:  # the cells lie as close as the lines of text
-            room = scaled(_ROOM / max(rows, columns)) / _LINE
-            several = max(name.count("\n") for name in names) + 1
-            if several * points > room:
-                names = [name.replace("\n", " ") for name in names]
-            points = min(points, room)
-        labels = [readable(name) for name in names]
-        axis.set_ticks(range(len(names)), labels, fontsize=points)
-        axis.set_minor_locator(NullLocator())
+    apart = scaled(_ROOM / max(rows, columns))
+    for axis, room in ((ax.xaxis, apart if upright else math.inf), (ax.yaxis, apart)):
+        name_ticks(axis, range(len(names)), names, room)
     ax.tick_params(length=0, which="both")
     if upright:
         ax.tick_params(axis="x", labelrotation=90)

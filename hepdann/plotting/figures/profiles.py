@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from ..axes.frame import few_ticks, finish, new_axes, take_out_exponent
+from ..axes.frame import few_ticks, finish, name_ticks, new_axes, take_out_exponent
 from ..axes.legend import GUIDE, ceiling
-from ..axes.styles import MARKERS, method_look, method_title, readable, scaled
+from ..axes.styles import MARKERS, method_look, method_title, scaled
 
 if TYPE_CHECKING:
     from ...evaluation import Importance, Profile
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 _LABEL, _DOMAIN = "#5b6270", "#b9ac70"  # neither is a class or a method
+_ROOM = 230.0  # points of height that the bars of all features have at least, below the legend
 _MOST = 12  # features whose importance is shown
 
 
@@ -160,8 +160,9 @@ def importance(
         losses, errors = [one.loss for one in listed], [one.error for one in listed]
         ax.barh(rows + aside, losses, height, xerr=errors, color=colour, label=what)
     ax.axvline(0.0, color="black", linewidth=scaled(1.0), gid=GUIDE)
-    ax.set_yticks(rows, [readable((titles or {}).get(name, name)) for name in names])
-    ax.yaxis.set_minor_locator(NullLocator())
+    known = titles or {}
+    shown = [known.get(name, name) for name in names]
+    name_ticks(ax.yaxis, rows.tolist(), shown, scaled(_ROOM / max(len(names), 1)))
     ax.tick_params(axis="y", which="both", length=0)
     ax.set_ylim(-0.6, len(features) - 0.4)
     ax.set_xlabel("Loss of AUC when shuffled")
