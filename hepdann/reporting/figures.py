@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Config, PlotConfig, override
+from ..errors import HepdannError
 from ..evaluation.curves import run_roc
 from ..plotting.axes.styles import banded, method_look, method_title, plain
 from ..plotting.generated import plot_generated
@@ -50,7 +51,8 @@ def figures_of(
     Those that the configuration lists come first, then what every run has, but for ROC curves and
     scores, which the page shows as charts with values; the importance of features is there if it
     was drawn. What ``plot`` has drawn is taken from the run's folder, if nothing has changed since.
-    ``look`` are settings of ``plots`` in place of the configuration's.
+    Where the tensor file is gone, figures that need it are left out. ``look`` are settings of
+    ``plots`` in place of the configuration's.
     """
     plots = _plots(run.config, look)
     configured, standard = configured_and_standard(quantities, run.config.plots)
@@ -62,6 +64,8 @@ def figures_of(
         or (job.kind == "importance" and stored_picture(RunPaths(run.folder).plots, job.name, mark))
     ]
     jobs = [*configured, *_few(usual)]
+    if without_features(quantities):
+        jobs = [job for job in jobs if _drawable(job)]
     titles = {
         file_name("data_mc", feature): plain(quantities.title(feature)[0])
         for feature in quantities.scores.features
@@ -75,6 +79,23 @@ def figures_of(
         for job in jobs
         if job.name in images
     )
+
+
+def without_features(quantities: Quantities) -> str:
+    """Why the features of the run's MC cannot be read any more; "" if they can."""
+    try:
+        quantities.scores.tensor_rows("mc")
+    except HepdannError as error:
+        return str(error)
+    return ""
+
+
+def _drawable(job: FigureJob) -> bool:
+    try:
+        job.numbers()
+    except HepdannError:
+        return False
+    return True
 
 
 def _plots(config: Config, look: Mapping[str, Any] | None) -> PlotConfig:

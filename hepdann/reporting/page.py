@@ -31,7 +31,7 @@ from ..store.model_file import GeneratorFolder
 from ..store.paths import GeneratorPaths, RunPaths
 from ..store.scores_reader import Domain, RunScores, open_scores
 from ..tensors import SPLITS, open_tensors
-from .figures import charts_of, figures_of, generated_figures
+from .figures import charts_of, figures_of, generated_figures, without_features
 from .tables import MethodRow, methods_table, named_runs, shown, target_name
 
 _MOST_CLASSES = 4  # of more, working points would fill the page
@@ -120,14 +120,15 @@ def _section(
         tensors = read_json(paths.start_record, Files)["tensors"]
     except HepdannError:
         tensors = ""
-    few = len(scores.classes) <= _MOST_CLASSES
+    few, why = len(scores.classes) <= _MOST_CLASSES, without_features(quantities)
+    left_out = [f"figures of features are left out: {why}"] if why else []
     return {
         "target": target_name(metrics),
         "recommended": metrics.get("recommended"),
         "recommendation": (metrics.get("recommendation") or {}).get("sentence"),
         "diagnosis": metrics.get("diagnosis") or {},
         "gap": metrics.get("gap"),
-        "warnings": _warnings(metrics),
+        "warnings": [*_warnings(metrics), *left_out],
         "interrupted": bool(metrics.get("interrupted")),
         "facts": _facts(_settings(run, scores), counts, tensors, paths.config),
         "charts": charts_of(quantities),

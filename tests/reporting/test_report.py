@@ -20,6 +20,7 @@ import hepdann.plotting.run as plotting_run
 import hepdann.reporting.figures as reporting_figures
 import hepdann.reporting.page as reporting_page
 from hepdann.errors import RunError
+from hepdann.evaluation import open_scores
 from hepdann.plotting.run import draw_all
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -143,6 +144,22 @@ def test_what_was_drawn_is_not_drawn_again(drawn, tmp_path):
     assert figures_on_page(run, tmp_path) == shown
     assert figures_on_page(run, tmp_path) == shown
     assert names == [["loss"]]
+
+
+def test_a_run_without_its_tensor_file_has_a_page_and_says_what_is_left_out(
+    runs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(reporting_figures, "_KINDS", {"loss", "data_mc"})
+    shutil.copytree(runs[0], tmp_path / "run")
+    origin = json.loads((tmp_path / "run" / "origin.json").read_text())
+    origin["tensors"] = "gone.h5"
+    (tmp_path / "run" / "origin.json").write_text(json.dumps(origin))
+    text = hepdann.report([tmp_path / "run"], tmp_path / "r.html").read_text()
+    names = {a["data-name"] for a in shown_figures(Page(text))}
+    assert "run-run_loss.png" in names
+    features = open_scores(runs[0]).features
+    assert not any(f"data_mc_{feature}." in name for name in names for feature in features)
+    assert "figures of features are left out: gone.h5: " in text
 
 
 @pytest.mark.parametrize("change", ["scores", "history", "look", "name", "code", "tensors", "file"])
