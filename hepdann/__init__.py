@@ -40,12 +40,11 @@ if TYPE_CHECKING:
         tensors,
         training,
     )  # fmt: skip
-    from .api import calibrate, diagnose
+    from .api import Run, Scan, calibrate, diagnose, open_run, open_scan, scan, train
     from .deploy import export
     from .inference import predict
     from .readers.convert import convert
     from .reporting import report
-    from .runs import Run, Scan, open_run, open_scan, scan, train
     from .tensors import Tensors, open_tensors
 
 __all__ = [

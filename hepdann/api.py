@@ -1,18 +1,96 @@
-"""Calls of the public interface that need several rooms: ``hepdann.diagnose``, ``calibrate``."""
+"""The public interface as far as it needs several rooms: ``hepdann.train`` and its like."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
-from . import evaluation
+from . import evaluation, runs
 from .evaluation import Diagnosis
 from .tensors import Source, Target, Tensors, object_figures, open_tensors
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from .calibration import CalibrationReport
+    from .deploy import Exported
+
+P = ParamSpec("P")
+
+
+class Run(runs.Run):
+    """A finished run; ``metrics.methods["dann"].target.auc`` and likewise are its numbers."""
+
+    @overload
+    def plot(self, figure: str, *, ax: Axes, **look: Any) -> Axes: ...
+    @overload
+    def plot(
+        self, figure: str | Sequence[str] | None = None, *, ax: None = None, **look: Any
+    ) -> list[Path]: ...
+    def plot(
+        self, figure: str | Sequence[str] | None = None, *, ax: Axes | None = None, **look: Any
+    ) -> Axes | list[Path]:
+        """Draw figures into the folder of the run, or one of them on axes of one's own.
+
+        Args:
+            figure: name or kind of one or several; by default all that ``hepdann plot`` draws.
+            ax: where to draw one figure, of which no file is written.
+            **look: as in :func:`hepdann.plotting.plot_run`, or of ``ax`` as in
+                :func:`hepdann.plotting.draw_figure`.
+
+        Returns:
+            The files, or ``ax``.
+
+        Raises:
+            HepdannError: no such figure, or the run is not whole.
+        """
+        from . import plotting
+
+        if ax is not None:
+            return plotting.draw_figure(self.folder, str(figure), ax, **look)
+        only = [figure] if isinstance(figure, str) else figure
+        return plotting.plot_run(self.folder, only=only, **look)
+
+    def export(self, output: str | Path, **options: Any) -> Exported:
+        """Write a method as ONNX or C++; the options are those of :func:`hepdann.export`."""
+        from .deploy import export
+
+        return export(self, output, **options)
+
+
+class Scan(runs.Scan):
+    """A scan."""
+
+    def plot(self, figure: str | Sequence[str] | None = None, **look: Any) -> list[Path]:
+        """Draw figures into its folder; the options are those of ``hepdann.plotting.plot_scan``."""
+        from .plotting import plot_scan
+
+        return plot_scan(self.folder, only=[figure] if isinstance(figure, str) else figure, **look)
+
+
+def _run(call: Callable[P, runs.Run]) -> Callable[P, Run]:
+    @wraps(call)
+    def called(*args: P.args, **options: P.kwargs) -> Run:
+        run = call(*args, **options)
+        return Run(run.folder, run.metrics)
+
+    return called
+
+
+def _scan(call: Callable[P, runs.Scan]) -> Callable[P, Scan]:
+    @wraps(call)
+    def called(*args: P.args, **options: P.kwargs) -> Scan:
+        made = call(*args, **options)
+        return Scan(made.folder, made.summary)
+
+    return called
+
+
+train, open_run = _run(runs.train), _run(runs.open_run)
+scan, open_scan = _scan(runs.scan), _scan(runs.open_scan)
 
 
 def calibrate(

@@ -21,13 +21,13 @@ from .figures.sweeps import loss, sweep
 from .generated import plot_generated
 from .jobs import register
 from .mismodelling import distance_profile, feature_shifts, plot_calibration, plot_diagnosis
-from .run import figure_names, plot_comparison, plot_run
+from .run import draw_figure, figure_names, plot_comparison, plot_run
 from .scan import plot_scan
 from .segments import Misclassified, misclassified
 
 __all__ = [
     "Misclassified",
-    "calibration", "confusion", "correlation", "data_mc", "distance_profile",
+    "calibration", "confusion", "correlation", "data_mc", "distance_profile", "draw_figure",
     "efficiency", "event", "experiment_label",
     "feature_shifts", "figure_names", "importance", "latent", "loss", "misclassified",
     "plot_calibration", "plot_comparison",

@@ -20,11 +20,13 @@ from typing import Any, Literal
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from PIL import Image
 
 import hepdann
 
 from ..config import PlotConfig
+from ..display import listed
 from ..errors import ConfigError, RunError
 from ..evaluation import open_scores
 from ..evaluation.curves import run_roc
@@ -37,7 +39,7 @@ from ..store.content import Files
 from ..store.paths import RunPaths
 from ..store.scores_file import MOVED
 from ..store.scores_reader import Domain, RunScores
-from .axes.frame import finished_later, save
+from .axes.frame import drawing_on, finished_later, save
 from .axes.label import Album, label_as
 from .axes.styles import method_title, style
 from .configured import configured_jobs
@@ -96,6 +98,44 @@ def plot_run(
     jobs = wanted_jobs(run, config, only)
     target = Path(output) if output is not None else RunPaths(run.folder).plots
     return _draw_run(run, jobs, config, target, progress, workers)
+
+
+def draw_figure(
+    folder: str | Path, name: str, ax: Axes, *, config: PlotConfig | None = None,
+    scale_mc: bool = False,
+) -> Axes:  # fmt: skip
+    """Draw one figure of a run on axes of one's own; nothing is written.
+
+    Args:
+        folder: of the run.
+        name: of a figure, as :func:`figure_names` has it, or a kind: of several that of the target.
+        ax: where to draw; ratio panels take the lower end of it.
+        config: how figures look, less style and size, which are those of ``ax``; by default the
+            ``plots`` section of the run's own config.
+        scale_mc: as in :func:`plot_run`.
+
+    Returns:
+        ``ax``.
+
+    Raises:
+        RunError: the folder holds no run, or not a whole one.
+        ConfigError: no such figure, several of that kind, nothing to show, or several axes.
+    """
+    run = Quantities.open(Path(folder), scale_mc=scale_mc)
+    look = run.config.plots if config is None else config
+    jobs = wanted_jobs(run, look, [name])
+    if len(jobs) > 1:
+        jobs = [job for job in jobs if job.name == f"{name}_target"] or jobs
+    if len(jobs) > 1:
+        mend = f"name one: {listed([job.name for job in jobs])}"
+        raise ConfigError(f"there are several figures {name!r}", where="figure", mend=mend)
+    values = jobs[0].numbers() if jobs else None
+    if values is None:
+        raise ConfigError(f"this run has nothing to show in {name!r}", where="figure")
+    with drawing_on(ax):
+        jobs[0].draw(values)
+    label_as(ax, look, simulation=jobs[0].simulation)
+    return ax
 
 
 def pictures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +21,41 @@ if TYPE_CHECKING:
     from ..inference import Model
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+class Metrics(dict[str, Any]):
+    """A JSON object whose entries are attributes too."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        super().__init__({key: _with_attributes(value) for key, value in content.items()})
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self:
+            raise AttributeError(f"no {name!r}; there are {listed(tuple(self))}")
+        return self[name]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+
+def _with_attributes(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return Metrics(value)
+    return [_with_attributes(one) for one in value] if isinstance(value, list) else value
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class Run:
-    """A finished run."""
+    """A finished run.
+
+    Attributes:
+        metrics: what ``metrics.json`` holds: ``metrics.methods["dann"].target.auc``.
+    """
 
     folder: Path
-    metrics: dict[str, Any]
+    metrics: Metrics
+
+    def __init__(self, folder: Path, metrics: Mapping[str, Any]) -> None:
+        object.__setattr__(self, "folder", folder)
+        object.__setattr__(self, "metrics", Metrics(metrics))
 
     def __repr__(self) -> str:
         best = self.metrics.get("recommended")
@@ -72,7 +102,7 @@ class Run:
         """Methods of the run, baselines first."""
         return tuple(self.metrics["methods"])
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self) -> Metrics:
         """Every figure, computed anew from ``scores.h5``; laid out as :attr:`metrics`.
 
         Raises:
@@ -80,7 +110,7 @@ class Run:
         """
         from ..evaluation import summarise
 
-        return summarise(self.folder)
+        return Metrics(summarise(self.folder))
 
     def predict(
         self,

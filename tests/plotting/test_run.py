@@ -9,12 +9,15 @@ import h5py
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
+import hepdann
 from hepdann import plotting
 from hepdann.config import PlotConfig
 from hepdann.config.plots import DataMCFigure
 from hepdann.errors import ConfigError, RunError
 from hepdann.evaluation.latent import Embedding
+from hepdann.plotting.axes.frame import drawing_on, new_figure
 from hepdann.plotting.axes.label import label_as
 from hepdann.plotting.axes.styles import COLOURS
 from hepdann.plotting.configured import compare_stages
@@ -219,6 +222,37 @@ def test_a_run_is_enough_for_roc_curves(run_folder):
     assert all(text.get_text().startswith("sine-t3-1") for text in ax.get_legend().get_texts())
     one = plotting.roc([Run()])
     assert one.get_legend().get_texts()[0].get_text().startswith("source only")
+
+
+@pytest.mark.parametrize("name", ["roc", "roc_target", "scores_dann", "loss"])
+def test_a_figure_is_drawn_on_axes_of_ones_own(run_folder, name):
+    """It stays within its place, ratio panel included; of a kind it is that of the target."""
+    figure = Figure(figsize=(12, 5))
+    left, right = figure.subplots(1, 2)
+    run = hepdann.Run(run_folder, {"methods": {}})
+    before = right.get_position().bounds
+    assert run.plot(name, ax=left) is left
+    figure.draw_without_rendering()
+    assert left.get_children()
+    assert not right.has_data()
+    assert right.get_position().bounds == before
+    panels = [ax for ax in figure.axes if ax is not right]
+    assert len(panels) == 2 or name == "loss"
+    place = right.get_position()
+    for ax in panels:
+        drawn = ax.get_position()
+        assert place.y0 - 1e-6 <= drawn.y0 < drawn.y1 <= place.y1 + 1e-6
+        assert drawn.x1 < place.x0
+
+
+def test_what_cannot_be_one_figure_on_axes_says_so(run_folder):
+    ax, run = Figure().subplots(), hepdann.Run(run_folder, {"methods": {}})
+    with pytest.raises(ConfigError, match="several figures 'scores'; name one: scores_source-only"):
+        run.plot("scores", ax=ax)
+    with drawing_on(ax), pytest.raises(ConfigError, match="figure of several axes"):
+        new_figure(6.0)
+    with pytest.raises(ConfigError, match="no figure 'rok' in this run"):
+        run.plot("rok", ax=ax)
 
 
 def test_hopeless_features_and_names_still_give_figures(make_run, tmp_path):

@@ -88,6 +88,14 @@ def test_a_run_shows_itself(run):
     assert "&lt;b&gt;" in Run(run.folder / "<b>", run.metrics)._repr_html_()
 
 
+def test_numbers_of_a_run_are_attributes_too(run):
+    auc = run.metrics.methods["source-only"].mc.auc
+    assert auc == run.metrics["methods"]["source-only"]["mc"]["auc"]
+    assert run.evaluate().methods["source-only"].mc.auc == pytest.approx(auc)
+    with pytest.raises(AttributeError, match=r"no 'method'; there are .*methods"):
+        _ = run.metrics.method
+
+
 def test_history_has_a_row_a_member_and_epoch(run):
     history = run.history
     assert len(history["epoch"]) == 6 * 2

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from ...errors import ConfigError
 from ...outputs import write_whole
 from .legend import settle
 from .styles import PAGE, readable, scaled
@@ -177,8 +178,29 @@ def _renderer(width: int, height: int, dpi: float, thread: int) -> RendererAgg:
 _PANEL_GAP = 0.05  # between panels, in units of their mean height
 
 
+_given: ContextVar[Axes | None] = ContextVar("_given", default=None)
+
+
+@contextmanager
+def drawing_on(ax: Axes) -> Iterator[None]:
+    """Within it, :func:`new_axes` takes the place of these axes of somebody else's figure."""
+    token = _given.set(ax)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
 def new_figure(height: float, label: str = "") -> Figure:
-    """A figure without pyplot's global state, so many inches of a page of 6 high."""
+    """A figure without pyplot's global state, so many inches of a page of 6 high.
+
+    Raises:
+        ConfigError: it should be drawn on one axes.
+    """
+    if _given.get() is not None:
+        raise ConfigError(
+            "is a figure of several axes", where="ax", mend="draw it without: run.plot(name)"
+        )
     width, least = rcParams["figure.figsize"]
     figure = Figure(figsize=(width, least * height / PAGE[1]), label=label)
     Canvas(figure)
@@ -191,11 +213,23 @@ def new_axes(panels: Sequence[float] = (1.0,), height: float = PAGE[1]) -> list[
     ``panels`` are their relative heights, from the top; they share the x axis. ``height`` is that
     of the figure, see :func:`new_figure`.
     """
-    figure = new_figure(height, OWN)
-    grid = figure.add_gridspec(len(panels), 1, height_ratios=panels, hspace=_PANEL_GAP)
-    axes: list[Axes] = []
-    for row in range(len(panels)):
-        axes.append(figure.add_subplot(grid[row], sharex=axes[0] if axes else None))
+    given = _given.get()
+    if given is None:
+        figure = new_figure(height, OWN)
+        grid = figure.add_gridspec(len(panels), 1, height_ratios=panels, hspace=_PANEL_GAP)
+        axes: list[Axes] = []
+        for row in range(len(panels)):
+            axes.append(figure.add_subplot(grid[row], sharex=axes[0] if axes else None))
+    else:  # further panels take their share of its lower end
+        from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-untyped]
+
+        divider = make_axes_locatable(given)
+        sizes = [f"{100 * share / panels[0]:.0f}%" for share in panels[1:]]
+        below = [divider.append_axes("bottom", size, pad="3%", sharex=given) for size in sizes]
+        axes = [given, *below]
+        for ax in axes:  # now, as legends look for a place before the figure is drawn
+            locate = ax.get_axes_locator()
+            ax.apply_aspect(None if locate is None else locate(ax, None))  # type: ignore[arg-type]
     for ax in axes[:-1]:
         ax.tick_params(axis="x", which="both", labelbottom=False)
     return axes
