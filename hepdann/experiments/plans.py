@@ -14,7 +14,7 @@ import numpy as np
 from ..config import Config, load_config, override
 from ..errors import ConfigError
 from ..provenance import provenance
-from ..readers.reviews import convert_reviews
+from ..readers.amazon_reviews import convert_reviews
 from ..samples.toys import ROTATION, moons
 from ..tensors.arrays import write_parts
 from .trial import Trial

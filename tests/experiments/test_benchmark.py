@@ -18,7 +18,7 @@ from hepdann.experiments.plans import plan
 from hepdann.inference.steps import choose_autocast
 from hepdann.plotting import style
 from hepdann.plotting.figures.planes import planes
-from hepdann.readers.reviews import convert_reviews, read_reviews
+from hepdann.readers.amazon_reviews import convert_reviews, read_reviews
 from hepdann.stats import proxy_distance
 from hepdann.tensors import open_tensors
 from hepdann_cli.interruption import Interruption
