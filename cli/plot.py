@@ -169,7 +169,7 @@ def _pictures(file: str, n: int, start: int, domain: str | None) -> tuple[list[A
         return tensor_pictures(tensors, domain, n, start), domain == "mc"
     if domain is not None:
         raise click.UsageError("--domain is of tensor files: name the file of MC or of data")
-    from hepdann.readers.rows import first_events
+    from hepdann.readers.row_reader import first_events
 
     quantity, images, columns = first_events(file, n, start=start)
     known = any(name.rpartition("/")[2] in ("segment", "segments") for name in columns)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, HepdannError, RunError
 from ..inference import Model, Step
 from ..readers.files import FileRef
-from ..readers.rows import RowReader, Rows
+from ..readers.row_reader import RowReader, Rows
 from ..runs import Run
 from ..store.scores_reader import open_scores
 from ..store.training_record import StartRecord, TrainingRecord, has_begun

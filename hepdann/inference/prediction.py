@@ -22,7 +22,7 @@ from ..parallel import Executor, Link, refuse_in_worker
 from ..readers import FileRef, resolve
 from ..readers.pictures.convert import picture_refs
 from ..readers.pipeline.streams import default_threads
-from ..readers.rows import PictureRows, RowReader
+from ..readers.row_reader import PictureRows, RowReader
 from ..tensors import open_tensors
 from .row_files import (
     IDENTITY,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..compiled import function
 from ..errors import ConfigError, RunError
 from ..readers.conversion_record import Conversion
-from ..readers.rows import Inputs, RowReader, Rows
+from ..readers.row_reader import Inputs, RowReader, Rows
 from ..store.paths import RunPaths
 from ..store.reading import read_metrics
 from ..store.training_record import TrainingRecord

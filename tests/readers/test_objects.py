@@ -19,7 +19,7 @@ from hepdann.readers.planning.columns import Columns, ObjectColumns
 from hepdann.readers.planning.features import with_objects
 from hepdann.readers.planning.input_samples import gather
 from hepdann.readers.prescan import Branch, scan
-from hepdann.readers.rows import RowReader
+from hepdann.readers.row_reader import RowReader
 from hepdann.tensors import open_tensors, read_images
 
 EVENTS = 60

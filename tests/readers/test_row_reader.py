@@ -9,7 +9,7 @@ from hepdann.config import Config
 from hepdann.readers import convert
 from hepdann.readers.conversion_record import Conversion
 from hepdann.readers.files import FileRef
-from hepdann.readers.rows import RowReader
+from hepdann.readers.row_reader import RowReader
 from hepdann.tensors import open_tensors
 
 
