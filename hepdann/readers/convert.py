@@ -19,9 +19,9 @@ from ..provenance import describe_file, provenance
 from ..tensors import Tensors, TensorWriter, open_tensors, reweight
 from .pictures.convert import convert_pictures, picture_ref, pictures_of
 from .pipeline.blocks import BlockReader
-from .pipeline.companions import TruthReader
 from .pipeline.entry_ranges import Reader, UnitReader, choose_reader, unit_reader
 from .pipeline.events import column_names
+from .pipeline.friends import TruthReader
 from .pipeline.range_task import Done, RangeCounts, Tally, Work
 from .pipeline.streams import JobStream, ShardStream, default_threads, new_file
 from .pipeline.summary import ConversionSummary

@@ -24,9 +24,9 @@ from ...tensors import (
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import FileScan
 from .blocks import Scratch
-from .companions import ShiftedTree, TruthReader, TruthRows
 from .entry_ranges import Unit, UnitReader
 from .events import Shifted, make_events
+from .friends import ShiftedTree, TruthReader, TruthRows
 from .summary import Accumulator, ClassCount, FeatureStats, FileCount
 
 _SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
