@@ -21,7 +21,7 @@ from ..outputs import LONGEST_NAME, name_fault, replacing, writing
 from ..parallel import Executor, Link, refuse_in_worker
 from ..readers import FileRef, resolve
 from ..readers.pictures.convert import picture_refs
-from ..readers.pipeline.streams import default_threads
+from ..readers.pipeline.job_stream import default_threads
 from ..readers.row_reader import PictureRows, RowReader
 from ..tensors import open_tensors
 from .row_files import (

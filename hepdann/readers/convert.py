@@ -22,8 +22,8 @@ from .pipeline.blocks import BlockReader
 from .pipeline.entry_ranges import Reader, UnitReader, choose_reader, unit_reader
 from .pipeline.events import column_names
 from .pipeline.friends import TruthReader
+from .pipeline.job_stream import JobStream, ShardStream, default_threads, new_file
 from .pipeline.range_task import Done, RangeCounts, Tally, Work
-from .pipeline.streams import JobStream, ShardStream, default_threads, new_file
 from .pipeline.summary import ConversionSummary
 from .planning.decision import decide
 from .planning.input_samples import Skips, divide_by_counters, gather

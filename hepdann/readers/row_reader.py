@@ -21,7 +21,7 @@ from .pictures.convert import COLOUR, GREY, VIEW, image_blocks, picture_ids
 from .pictures.files import open_pictures
 from .pipeline.entry_ranges import Unit, choose_reader, unit_reader
 from .pipeline.events import column_names, make_events
-from .pipeline.streams import JobStream
+from .pipeline.job_stream import JobStream
 from .planning.columns import looks_like
 from .planning.decision import decide, plan_images
 from .planning.input_samples import Input, Skips, gather

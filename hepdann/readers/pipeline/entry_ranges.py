@@ -6,7 +6,7 @@ what uproot reads, bit for bit. Branches that :func:`.locate` does not take are 
 the same block.
 
 The fast path from end to end: :func:`unit_reader` chooses it and hands out the ranges,
-:mod:`.streams` runs them on threads and returns them in order, :class:`RangeReader` reads one of
+:mod:`.job_stream` runs them on threads and returns them in order, :class:`RangeReader` reads one of
 them, :mod:`.baskets` finds and decompresses what it needs. Big-endian parts of baskets go as they
 are to :mod:`.events`, which swaps, counts and transposes them tile by tile; :mod:`.range_task` is
 the sequence of these steps. The caller's thread hashes the rows and writes them by position.

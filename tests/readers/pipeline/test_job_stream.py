@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hepdann.readers.pipeline.blocks import Scratch
-from hepdann.readers.pipeline.streams import JobStream
+from hepdann.readers.pipeline.job_stream import JobStream
 
 
 def late(value):
