@@ -25,7 +25,7 @@ from .pipeline.friends import TruthReader
 from .pipeline.job_stream import JobStream, ShardStream, default_threads, new_file
 from .pipeline.range_task import Done, RangeCounts, Tally, Work
 from .pipeline.summary import ConversionSummary
-from .planning.decision import decide
+from .planning.conversion import plan_conversion
 from .planning.input_samples import Skips, divide_by_counters, gather
 from .planning.labels import doubts
 from .planning.plan import Plan, SamplePlan
@@ -202,21 +202,23 @@ def convert_files(
             like=None if like is None else open_tensors(like),
             progress=progress,
         )
-    model = None
+    earlier = None
     if like is not None:
         from .conversion_record import like as take_over
 
-        model = take_over(open_tensors(like), mc, data, config)
-        mc, data, config = (), (), model.config
+        earlier = take_over(open_tensors(like), mc, data, config)
+        mc, data, config = (), (), earlier.config
     read = choose_reader(reader)
     skips = Skips(allowed=skip_bad)
     locations = Locations() if reader in ("auto", "fast") else None
-    inputs = gather(mc, data, config, data_only=model is not None, skips=skips, locations=locations)
+    inputs = gather(
+        mc, data, config, data_only=earlier is not None, skips=skips, locations=locations
+    )
     inputs, sums = divide_by_counters(inputs, skip_bad=skip_bad)
     target = os.path.realpath(output)
     if any(os.path.realpath(f.path) == target for e in inputs for f in e.files):
         raise ConfigError("is an input file", where=output, mend="choose another output (-o)")
-    plan = decide(inputs, config, model, read, skips)
+    plan = plan_conversion(inputs, config, earlier, read, skips)
     plan = replace(plan, notes=(*plan.notes, *sums))
     if config.convert.drop_duplicates:
         mark_duplicates(plan.samples, config.convert, read, skips)
@@ -224,7 +226,7 @@ def convert_files(
     if truth is not None:
         truths = TruthReader(truth, inputs, plan.label, config.convert.block_size, read)
     on_workers: Reader = "auto" if callable(reader) else reader
-    conversion = _TableConversion(plan, truths, skips, progress, model, on_workers)
+    conversion = _TableConversion(plan, truths, skips, progress, earlier, on_workers)
     return conversion.run(output, unit_reader(reader, plan.images), threads or default_threads())
 
 

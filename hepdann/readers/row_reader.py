@@ -23,7 +23,8 @@ from .pipeline.entry_ranges import Unit, choose_reader, unit_reader
 from .pipeline.events import column_names, make_events
 from .pipeline.job_stream import JobStream
 from .planning.columns import looks_like
-from .planning.decision import decide, plan_images
+from .planning.conversion import plan_conversion
+from .planning.images import plan_images
 from .planning.input_samples import Input, Skips, gather
 from .planning.plan import Plan
 from .prescan import Branch, FileScan, scan, suggest
@@ -126,7 +127,7 @@ class RowReader:
         entry = Input(config, (self.file,), "data", True, f"sample '{sample.name}'")
         whole = ConversionConfig(convert=convert)
         like = Like(whole, None, (), {})
-        return decide([entry], whole, like, choose_reader("auto"), Skips())
+        return plan_conversion([entry], whole, like, choose_reader("auto"), Skips())
 
     def _named(self, sample: ConvertedSample) -> list[str] | None:
         """The branches that identify its events by name; ``None`` if all scalars together do."""

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from ...inputs import file_stamp
 from ..datasets import OTHER_READERS, read_hdf5
-from ..planning.decision import find_pixels, hit_branches
+from ..planning.images import find_pixels, hit_branches
 from ..planning.plan import ImagePlan
 from ..prescan import FileScan
 from ..root.baskets import Baskets, list_baskets, locate, titles, uproot_is_known

@@ -20,7 +20,7 @@ from ...errors import ConfigError
 from ..pipeline.blocks import read_blocks
 from ..prescan import FileScan
 from .columns import event_id_branches, looks_like, present_everywhere
-from .decision import has_images
+from .images import has_images
 from .input_samples import Input, gather
 from .labels import find_label
 from .plan import Plan, make_plan
