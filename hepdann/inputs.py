@@ -252,3 +252,18 @@ def _first(error: ValidationError) -> str:
     detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = ".".join(str(part) for part in detail["loc"])
     return f"{place[:120]}: {detail['msg']}" if place else str(detail["msg"])
+
+
+def first_bytes(path: str, count: int) -> bytes:
+    """The first bytes of a local file; none of an address, or of a file that cannot be opened.
+
+    Raises:
+        ReadError: it is not a regular file.
+    """
+    if "://" in path:
+        return b""
+    try:
+        with regular_file(path).open("rb") as stream:
+            return stream.read(count)
+    except OSError:
+        return b""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -80,6 +80,15 @@ class Branch:
         return awkward.from_regular(np.empty((0, 0), self.element))
 
 
+def number_branch(name: str, typename: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Branch:
+    """A branch of so many numbers an event, or why it is none."""
+    if dtype.kind not in "biuf":
+        return Branch(name, typename, None, (), "not a number")
+    if 0 in shape:
+        return Branch(name, typename, None, (), "an array of length 0")
+    return Branch(name, typename, dtype.newbyteorder("="), shape)
+
+
 @dataclass(frozen=True)
 class FileScan:
     """What the pre-scan found in one file.
@@ -87,7 +96,8 @@ class FileScan:
     Attributes:
         path: the file.
         tree: the tree that was chosen.
-        kind: TTree or RNTuple; HDF5 for a whole file of datasets; a table of another format.
+        kind: "TTree" or "RNTuple"; "HDF5" for a whole file of datasets; a table of another format,
+            as :data:`.formats.READERS` calls it.
         entries: number of its entries.
         branches: by name, in the order of the file.
         trees: entries of every tree in the file, by name.
@@ -98,7 +108,7 @@ class FileScan:
 
     path: str
     tree: str
-    kind: Literal["TTree", "RNTuple", "HDF5", "HDF5 table", "Parquet"]
+    kind: str
     entries: int
     branches: Mapping[str, Branch]
     trees: Mapping[str, int]
@@ -167,16 +177,16 @@ def scan(
 def _scan_file(
     path: str, tree: str | None, prefer: str | None, locations: Locations | None
 ) -> FileScan:
-    from .datasets import scan_datasets
+    from .formats import scan_format
 
-    scanned = scan_datasets(path, tree, prefer)
+    scanned = scan_format(path, tree, prefer)
     if scanned is not None:
         return scanned
     stamp = file_stamp(path)
     with open_root(path) as directory, reading(path, "cannot be read"):
         uuid = str(directory.file.uuid)
         classes = directory.classnames(recursive=True, cycle=False)
-        kinds: dict[str, Literal["TTree", "RNTuple"]] = {}
+        kinds: dict[str, str] = {}
         for name, classname in classes.items():
             if classname in ("TTree", "TNtuple", "TNtupleD", "TChain"):
                 kinds[name] = "TTree"

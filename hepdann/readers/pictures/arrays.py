@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ...errors import ReadError
 from ...inputs import regular_file
-from ..datasets import is_hdf5, open_datasets
+from ..hdf5 import is_hdf5, open_datasets
 
 _MOST = 1 << 36  # bytes of one array
 _MOST_ROWS = 1 << 28

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
-from ..datasets import image_name
 from ..files import FileRef
+from ..hdf5 import image_name
 from .arrays import Array, ArrayFile, array_file
 from .folders import BLOCK_BYTES, Pictures, folder_pictures
 

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from ...errors import ConfigError
 from ...inputs import file_stamp
-from ..datasets import OTHER_READERS, read_hdf5
+from ..formats import READERS
+from ..hdf5 import read_hdf5
 from ..planning.images import find_pixels, hit_branches
 from ..planning.plan import ImagePlan
 from ..prescan import FileScan
@@ -267,8 +268,8 @@ def unit_reader(reader: Reader | BlockReader, images: ImagePlan | None = None) -
     def units(file: FileScan, branches: Sequence[str], size: int) -> Iterator[Unit]:
         if images is not None:
             yield from _with_images(images, file, branches, min(size, IMAGES))
-        elif file.kind in OTHER_READERS:
-            yield from _by_blocks(OTHER_READERS[file.kind], file, branches, size)
+        elif file.kind in READERS:
+            yield from _by_blocks(READERS[file.kind], file, branches, size)
         else:
             yield from trees(file, branches, size)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...config import ConversionConfig, ConvertConfig
-from ..datasets import IDENTITY
+from ..hdf5 import IDENTITY
 from ..pipeline.blocks import BlockReader
 from .columns import looks_like
 from .features import with_objects

@@ -10,7 +10,7 @@ import numpy as np
 from ...config import ConversionConfig, ImagesConfig
 from ...errors import ConfigError, ReadError
 from ...tensors import Transform, View
-from ..datasets import CHANNELS, image_name
+from ..hdf5 import CHANNELS, image_name
 from ..pipeline.hits import ChannelPlace, read_hits
 from ..prescan import FileScan
 from .input_samples import Input, Skips

@@ -1,6 +1,6 @@
-"""Files that are not ROOT, as the other readers see a tree: parquet, and datasets of HDF5.
+"""HDF5 files as the other readers see a tree.
 
-HDF5 holds tables, which are datasets with named columns, or the collaboration's images, flat and
+They hold tables, which are datasets with named columns, or the collaboration's images, flat and
 grouped. Of the latter a dataset is a branch. It goes by its own name, and by its path only where
 two groups have one of that name, so that both schemas name their columns alike: ``planecodes``,
 whether it lies in ``vtx_data`` or not. ``eventids`` gives four columns more, the numbers that it is
@@ -19,16 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ReadError
-from ..inputs import Stamp, file_stamp, regular_file
+from ..inputs import Stamp, file_stamp, first_bytes
 from ..tensors.hdf5.chunks import h5_open, refuse_elsewhere
 from ..tensors.layout import FORMAT
-from .pipeline.blocks import BlockReader, RawBlock, misread
-from .prescan import Branch, FileScan, choose_tree
+from .pipeline.blocks import RawBlock
+from .prescan import Branch, FileScan, choose_tree, number_branch
 from .root.opening import reading
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_PARQUET = b"PAR1"
-_UNNAMED = "table"  # a parquet file holds one table, which has no name
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # run | subrun | gate | slice: the last 4, 4 and 2 decimal digits, and what is left
 IDENTITY = {
     "run": (10**10, None),
@@ -58,22 +56,17 @@ def image_name(name: str) -> tuple[str, tuple[str, ...], bool] | None:
     return match[2].lower(), _FAMILIES[family], family == "hitimes"
 
 
-def scan_datasets(path: str, tree: str | None, prefer: str | None) -> FileScan | None:
-    """What is in a local file of tables or images; ``None`` of any other. No event is read.
+def scan_hdf5(path: str, tree: str | None, prefer: str | None) -> FileScan:
+    """What is in a local file of tables or images; no event is read.
 
     Args:
         path: the file.
-        tree: a table of an HDF5 file; parquet takes any name, images none.
+        tree: a table of the file; images have none.
         prefer: likewise, if the file has it.
 
     Raises:
-        ReadError: it is not a regular file, cannot be read, or has no such table.
+        ReadError: it cannot be read, or has no such table.
     """
-    head = _head(path)
-    if head.startswith(_PARQUET):
-        return _scan_parquet(path, tree or prefer or _UNNAMED)
-    if head != _SIGNATURE:
-        return None
     stamp = file_stamp(path)
     with _opened(path) as datasets, reading(path, "cannot be read"):
         tables = {n: d for n, d in datasets.items() if d.dtype.names and d.ndim == 1}
@@ -88,89 +81,7 @@ def is_hdf5(path: str) -> bool:
     Raises:
         ReadError: it is not a regular file.
     """
-    return _head(path) == _SIGNATURE
-
-
-def _head(path: str) -> bytes:
-    """The first bytes of a local file; none of another one."""
-    if "://" in path:
-        return b""
-    try:
-        with regular_file(path).open("rb") as stream:
-            return stream.read(len(_SIGNATURE))
-    except OSError:
-        return b""
-
-
-def _number(name: str, typename: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Branch:
-    if dtype.kind not in "biuf":
-        return Branch(name, typename, None, (), "not a number")
-    if 0 in shape:
-        return Branch(name, typename, None, (), "an array of length 0")
-    return Branch(name, typename, dtype.newbyteorder("="), shape)
-
-
-@contextmanager
-def _parquet(path: str) -> Iterator[Any]:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        mend = 'pip install "hepdann[parquet]"'
-        raise ReadError(
-            "parquet is read with pyarrow, which is not installed", where=path, mend=mend
-        ) from error
-    with reading(path, "cannot be read"), parquet.ParquetFile(path, memory_map=False) as file:
-        yield file
-
-
-def _scan_parquet(path: str, name: str) -> FileScan:
-    stamp, branches = file_stamp(path), {}
-    with _parquet(path) as file:
-        entries, groups = int(file.metadata.num_rows), range(file.metadata.num_row_groups)
-        leaves = {file.schema.column(i).path: i for i in range(len(file.schema))}
-        for field in file.schema_arrow:
-            kind: Any = field.type
-            shape: tuple[int, ...] = ()
-            if hasattr(kind, "list_size"):
-                kind, shape = kind.value_type, (int(kind.list_size),)
-            if hasattr(kind, "value_type") or hasattr(kind, "fields"):
-                branches[field.name] = Branch(field.name, str(field.type), None, (), "is a list")
-                continue
-            try:
-                dtype = np.dtype(kind.to_pandas_dtype())
-            except (NotImplementedError, TypeError):
-                dtype = np.dtype(object)
-            if dtype.kind in "biu" and not shape:  # a missing number is NaN
-                chunks = (file.metadata.row_group(g).column(leaves[field.name]) for g in groups)
-                if any(c.statistics is not None and c.statistics.null_count for c in chunks):
-                    dtype = np.dtype(np.float64)
-            branches[field.name] = _number(field.name, str(field.type), dtype, shape)
-    return FileScan(path, name, "Parquet", entries, branches, {name: entries}, stamp)
-
-
-def _read_parquet(file: FileScan, branches: Sequence[str], size: int) -> Iterator[RawBlock]:
-    """Batches of columns; missing numbers are NaN, in whole columns of integers an error."""
-    done = 0
-    with _parquet(file.path) as parquet:
-        batches = parquet.iter_batches(size, columns=list(branches), use_threads=False)
-        while (batch := next(batches, None)) is not None:
-            columns = {}
-            for name in branches:
-                expected = file.branches[name]
-                with reading(f"{file.path}:{name}", f"entries from {done} on cannot be read"):
-                    values = batch.column(name)
-                    if expected.shape:
-                        values = values.flatten()
-                    array = values.to_numpy(zero_copy_only=False)
-                    if expected.dtype == np.float64 and array.dtype.kind in "biuO":
-                        array = array.astype(np.float64)  # None becomes NaN
-                    columns[name] = array.reshape(batch.num_rows, *expected.shape)
-                    if problem := misread(expected, columns[name]):
-                        raise ReadError(
-                            f"{problem}: a value is missing", where=f"{file.path}:{name}"
-                        )
-            yield RawBlock(done, columns)
-            done += batch.num_rows
+    return first_bytes(path, len(SIGNATURE)) == SIGNATURE
 
 
 @contextmanager
@@ -232,11 +143,12 @@ def _scan_table(
     for column in tables[name].dtype.names:
         full = tables[name].dtype[column]
         base, shape = full.subdtype or (full, ())
-        branches[column] = _number(column, str(full), base, tuple(shape))
+        branches[column] = number_branch(column, str(full), base, tuple(shape))
     return FileScan(path, name, "HDF5 table", entries[name], branches, entries, stamp)
 
 
-def _read_table(file: FileScan, branches: Sequence[str], size: int) -> Iterator[RawBlock]:
+def read_hdf5_table(file: FileScan, branches: Sequence[str], size: int) -> Iterator[RawBlock]:
+    """Read columns of the table that was scanned, ``size`` entries a block."""
     where = f"{file.path}:{file.tree}"
     with _opened(file.path) as datasets:
         for start in range(0, file.entries, size):
@@ -295,7 +207,7 @@ def _branch(name: str, dataset: Any, entries: int) -> Branch:
         shape = ()
     if image_name(name) or len(shape) >= 2:
         return Branch(name, typename, None, shape, "is an image")
-    return _number(name, typename, dtype, shape)
+    return number_branch(name, typename, dtype, shape)
 
 
 def read_hdf5(
@@ -338,10 +250,3 @@ def _read(file: FileScan, datasets: dict[str, Any], name: str, rows: slice) -> N
     if len(values) != rows.stop - rows.start:
         raise ReadError(f"has {len(datasets[name])} of {file.entries} entries", where=where)
     return values
-
-
-OTHER_READERS: dict[str, BlockReader] = {
-    "HDF5": read_hdf5,
-    "HDF5 table": _read_table,
-    "Parquet": _read_parquet,
-}
