@@ -27,7 +27,7 @@ from hepdann.config import Config, load_config, override
 from hepdann.domains import prepare, resident
 from hepdann.evaluation import open_truth, oracle_source
 from hepdann.inference.passes import classify
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.runs.stacks.plan import group, resolve, settings_of, shape_of
 from hepdann.stats import accuracy, auc
 from hepdann.tensors import Source, open_tensors
@@ -143,7 +143,9 @@ def main() -> None:
     for seed in range(given.splits):
         path, notes = given.output / f"split{seed}.h5", given.output / f"ceiling-{seed}.json"
         if not path.exists():
-            convert(output=path, config=load_config("aleph", changes={"convert.split.seed": seed}))
+            convert_files(
+                output=path, config=load_config("aleph", changes={"convert.split.seed": seed})
+            )
         known = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
         splits.append(one_split(path, known))
         notes.write_text(json.dumps(splits[-1]), encoding="utf-8")

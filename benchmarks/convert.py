@@ -153,10 +153,10 @@ def decode(path: str, output: str, threads: int) -> None:  # noqa: ARG001
 
 def hepdann(path: str, output: str, threads: int, **more: Any) -> None:
     from hepdann.config import Config
-    from hepdann.readers import convert
+    from hepdann.readers import convert_files
 
     config = Config(convert={"label": "label", "features": BRANCHES, **more})
-    convert([path], output=Path(output), config=config, threads=threads)
+    convert_files([path], output=Path(output), config=config, threads=threads)
 
 
 def hashed(path: str, output: str, threads: int) -> None:

@@ -33,7 +33,7 @@ from hepdann.config import load_config, override
 from hepdann.config.samples import SplitConfig
 from hepdann.criteria import CRITERIA
 from hepdann.evaluation import open_scores, open_truth, oracle_source
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.runs import resume
 from hepdann.stats import accuracy, auc
 from hepdann.tensors import Block, Layout, Source, Target, Tensors, TensorWriter, open_tensors
@@ -120,7 +120,7 @@ def trained(
     jets = folder / f"jets-{seed}.h5"
     if not jets.exists():
         config = override(load_config("aleph"), {"convert.split.seed": seed})
-        convert(output=jets, config=config)
+        convert_files(output=jets, config=config)
     tensors = open_tensors(jets)
     for name, mc, data, truth in cases(tensors, seed):
         if wanted is not None and name not in wanted:

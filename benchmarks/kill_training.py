@@ -32,7 +32,7 @@ from typing import Any
 
 from hepdann import samples
 from hepdann.config import Config
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 SAME = ("model.safetensors", "history.csv", "scores.h5")
@@ -59,7 +59,7 @@ def make_tensors(folder: Path, events: int) -> None:
         {"convert": {"weight": "weight", "features": list(samples.INPUTS)}}
     )
     files = [str(folder / "mc.root")], [str(folder / "data.root")]
-    convert(*files, output=folder / "tensors.h5", config=config)
+    convert_files(*files, output=folder / "tensors.h5", config=config)
 
 
 def start(folder: Path, output: str, options: list[str]) -> subprocess.Popen[str]:

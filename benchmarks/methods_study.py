@@ -30,7 +30,7 @@ from hepdann.config import Config, load_config, override
 from hepdann.domains import DomainEvents, Domains, auxiliary_sources, prepare, resident
 from hepdann.evaluation import oracle_source, truth_of
 from hepdann.inference.passes import classify
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.runs.preparation import auxiliary_shifts
 from hepdann.runs.stacks.plan import group, resolve, settings_of, shape_of
 from hepdann.stats import accuracy, auc
@@ -213,7 +213,7 @@ def main() -> None:
     for seed, path in enumerate(files):
         if not path.exists():
             config = load_config("aleph", changes={"convert.split.seed": seed})
-            convert(output=path, config=config)
+            convert_files(output=path, config=config)
     for target in given.targets.split(","):
         lambdas = [float(word) for word in given.lambdas.split(",")]
         path = given.output / f"{target.replace(':', '-t')}.json"

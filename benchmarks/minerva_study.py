@@ -36,7 +36,7 @@ from hepdann.evaluation.minerva import TARGETS
 from hepdann.evaluation.truth import true_labels
 from hepdann.inference import Model
 from hepdann.plotting import plot_run
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.runs import Run, open_run, resume
 from hepdann.samples.minerva import target, write_minerva
 from hepdann.stats.ranking import predicted
@@ -73,7 +73,9 @@ def sample(folder: Path, name: str, events: int, config: Config) -> Path:
         write_minerva(at, events, truth=True, conditions=replace(target(), **SHIFTS[name]))
         paths = {kind: str(at / f"{kind}.root") for kind in ("mc", "data", "truth")}
         plain = Config(convert=config.convert)
-        convert([paths["mc"]], [paths["data"]], truth=paths["truth"], output=made, config=plain)
+        convert_files(
+            [paths["mc"]], [paths["data"]], truth=paths["truth"], output=made, config=plain
+        )
     return made
 
 

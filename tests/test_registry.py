@@ -14,7 +14,7 @@ import hepdann
 from hepdann import samples
 from hepdann.config import Config, load_config
 from hepdann.errors import ConfigError
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.registry import (
     ALIGNMENTS,
     CRITERIA,
@@ -145,7 +145,7 @@ def test_a_package_of_forty_lines_adds_one_of_each(plugin, tmp_path, typed, monk
     samples.write_bjets(tmp_path, 600, 4)
     monkeypatch.setenv("PYTHONPATH", str(PLUGIN))  # of the workers
     config = Config.model_validate({"convert": {"features": list(samples.INPUTS)}})
-    convert([str(tmp_path / "mc.root")], output=tmp_path / "tensors.h5", config=config)
+    convert_files([str(tmp_path / "mc.root")], output=tmp_path / "tensors.h5", config=config)
     done = typed(
         *("train", "--shift", "plugin-stretch", "--t", "2", "--alignment", "plugin-centre"),
         *("--method", "plugin-centre+plugin-method", "--network", "plugin-network"),

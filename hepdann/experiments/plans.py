@@ -252,9 +252,9 @@ def _numbers(output: Path, data: Path | None, shipped: Shipped) -> Plan:
 def _convert(
     path: Path, source: str | Path, target: str | Path, truth: str | Path, config: Config
 ) -> None:
-    from ..readers import convert
+    from ..readers import convert_files
 
-    convert([str(source)], [str(target)], output=path, truth=str(truth), config=config)
+    convert_files([str(source)], [str(target)], output=path, truth=str(truth), config=config)
 
 
 def _trials(

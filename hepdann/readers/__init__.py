@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..expressions import parse
-from .convert import convert_files as convert
+from .convert import convert_files
 from .files import FileRef, resolve
 from .pipeline.blocks import read_blocks
 from .pipeline.summary import ConversionSummary
@@ -15,7 +15,7 @@ __all__ = [
     "FileRef",
     "FileScan",
     "check_sample",
-    "convert",
+    "convert_files",
     "looks_like",
     "parse",
     "read_blocks",

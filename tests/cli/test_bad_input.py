@@ -23,7 +23,7 @@ import hepdann as library
 from hepdann.config import Config
 from hepdann.errors import HepdannError
 from hepdann.inputs import read_tensors
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.tensors import seal
 
 TINY = (
@@ -85,10 +85,10 @@ def origin_fixture(tmp_path_factory):
     os.chdir(home)  # the run shall remember its tensors by a relative name
     try:
         config = Config(convert={"features": ["pt", "eta"], "label": "isb"})
-        convert(["mc.root"], ["data.root"], output=Path("tensors.h5"), config=config)
-        convert(["mc.root"], output=Path("mc.h5"), config=config)
+        convert_files(["mc.root"], ["data.root"], output=Path("tensors.h5"), config=config)
+        convert_files(["mc.root"], output=Path("mc.h5"), config=config)
         small = Config(convert={"features": ["pt"], "label": "isb"})
-        convert(["mc.root"], ["data.root"], output=Path("pt.h5"), config=small)
+        convert_files(["mc.root"], ["data.root"], output=Path("pt.h5"), config=small)
         small = {
             "seeds": 1,
             "epochs": 1,

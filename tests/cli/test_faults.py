@@ -14,7 +14,7 @@ import uproot
 
 from hepdann.config import Config
 from hepdann.errors import ReadError
-from hepdann.readers import convert, read_blocks, scan
+from hepdann.readers import convert_files, read_blocks, scan
 from hepdann.tensors import open_tensors
 
 ROWS = 60_000
@@ -132,6 +132,6 @@ def test_an_input_that_changes_while_it_is_read_is_bad(tmp_path, how):
     config = Config(convert={"label": "isb", "features": ["pt"], "block_size": 4096})
     message = "vanished while" if how == "goes" else "changed while it was converted"
     with pytest.raises(ReadError, match=message):
-        convert([str(path)], output=output, config=config, progress=meddle)
+        convert_files([str(path)], output=output, config=config, progress=meddle)
     assert not output.exists()
     assert not parts(tmp_path)

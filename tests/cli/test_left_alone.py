@@ -16,7 +16,7 @@ import pytest
 import hepdann as library
 from hepdann import samples
 from hepdann.config import Config
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann_cli.interruption import Interruption
 
 LINE = ("train", "tensors.h5", "--seeds", "1", "--batch-size", "64", "--no-oracle",
@@ -33,7 +33,7 @@ def place_fixture(tmp_path_factory):
     samples.write_bjets(place, 600, 1, False)
     config = Config(convert={"features": ["spheri", "multip"]})
     files = [str(place / "mc.root")], [str(place / "data.root")]
-    convert(*files, output=place / "tensors.h5", config=config)
+    convert_files(*files, output=place / "tensors.h5", config=config)
     return place
 
 

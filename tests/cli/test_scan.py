@@ -11,7 +11,7 @@ import pytest
 
 from hepdann import samples
 from hepdann.config import Config
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 
 GRID = ("--shift", "sine", "--t", "3", "--lambda", "1", "--seeds", "2")
 
@@ -22,7 +22,7 @@ def tensors(tmp_path_factory):
     samples.write_bjets(folder, 3000, 1, False)
     settings = {"weight": "weight", "features": ["prob_b", "spheri", "bqvjet"]}
     config = Config.model_validate({"convert": settings})
-    convert([str(folder / "mc.root")], output=folder / "tensors.h5", config=config)
+    convert_files([str(folder / "mc.root")], output=folder / "tensors.h5", config=config)
     return folder / "tensors.h5"
 
 

@@ -43,7 +43,7 @@ def run(ntuples):
         {"name": "c", "missing": -999, "indicator": True},
         *({"name": n, "expression": e, "missing": -999} for n, e in EXPRESSIONS.items()),
     ]
-    hepdann.readers.convert(
+    hepdann.readers.convert_files(
         [str(ntuples / "mc.root")],
         [str(ntuples / "data.root")],
         output=ntuples / "tensors.h5",

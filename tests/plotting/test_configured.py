@@ -18,7 +18,7 @@ from hepdann.evaluation import Columns
 from hepdann.plotting import plot_run
 from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import wanted_jobs
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.tensors import is_pseudo, open_tensors
 
 INPUTS = list(samples.INPUTS)
@@ -40,7 +40,7 @@ def home(tmp_path_factory):
         "classes": CLASSES,
     }
     config = Config.model_validate({"convert": settings})
-    convert([str(folder / "mc.root")], [str(folder / "data.root")],
+    convert_files([str(folder / "mc.root")], [str(folder / "data.root")],
             output=folder / "t.h5", config=config)  # fmt: skip
     hepdann.train(folder / "t.h5", shift=hepdann.shifts.sine(t=3), output=folder / "runs" / "one",
                   seeds=1, epochs=1, oracle=False, alignments=["quantile"],

@@ -33,7 +33,7 @@ def public():
                 yield f"{module.__name__}.{name}", function
 
 
-INTERNAL = {"hepdann.readers.convert"}  # hepdann.convert is for scripts
+INTERNAL = {"hepdann.readers.convert_files"}  # hepdann.convert is for scripts
 
 
 def test_a_path_may_be_a_text_everywhere():

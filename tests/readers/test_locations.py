@@ -9,7 +9,7 @@ import pytest
 import uproot
 
 from hepdann.config import Config
-from hepdann.readers import convert, scan
+from hepdann.readers import convert_files, scan
 from hepdann.readers.root.baskets import Locations
 from hepdann.tensors import open_tensors
 
@@ -38,7 +38,7 @@ def features(path):
 
 def test_each_tree_is_opened_once(paths, opened, tmp_path):
     config = Config(convert={"label": "isb"})
-    convert(paths, output=tmp_path / "t.h5", config=config)
+    convert_files(paths, output=tmp_path / "t.h5", config=config)
     assert sorted(opened) == paths
 
 
@@ -46,11 +46,11 @@ def test_beyond_what_is_kept_trees_are_opened_again_with_the_same_result(
     paths, opened, tmp_path, monkeypatch
 ):
     config = Config(convert={"label": "isb"})
-    convert(paths, output=tmp_path / "all.h5", config=config)
+    convert_files(paths, output=tmp_path / "all.h5", config=config)
     opened.clear()
     module = sys.modules["hepdann.readers.convert"]
     monkeypatch.setattr(module, "Locations", lambda: Locations(most=1))
-    convert(paths, output=tmp_path / "one.h5", config=config)
+    convert_files(paths, output=tmp_path / "one.h5", config=config)
     assert opened.count(paths[0]) == 1
     assert opened.count(paths[2]) == 3  # the pre-scan, the classes, the events
     np.testing.assert_array_equal(features(tmp_path / "all.h5"), features(tmp_path / "one.h5"))

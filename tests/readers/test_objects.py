@@ -12,7 +12,7 @@ import uproot
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
 from hepdann.expressions import parse
-from hepdann.readers import convert as convert_files
+from hepdann.readers import convert_files as convert_files
 from hepdann.readers.conversion_record import Conversion
 from hepdann.readers.files import FileRef
 from hepdann.readers.planning.columns import Columns, ObjectColumns

@@ -6,7 +6,7 @@ import numpy as np
 import uproot
 
 from hepdann.config import Config
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.readers.conversion_record import Conversion
 from hepdann.readers.files import FileRef
 from hepdann.readers.row_reader import RowReader
@@ -22,7 +22,7 @@ def test_events_without_a_number_are_known_again_by_all_their_scalars(tmp_path):
             file.mktree("events", {k: v.dtype for k, v in columns.items()}).extend(columns)
     config = Config.model_validate({"convert": {"features": ["x", "y"], "label": "label"}})
     paths = [[str(tmp_path / f"{name}.root")] for name in ("mc", "data")]
-    convert(*paths, output=tmp_path / "t.h5", config=config)
+    convert_files(*paths, output=tmp_path / "t.h5", config=config)
     tensors = open_tensors(tmp_path / "t.h5")
     reader = RowReader(FileRef(paths[1][0]), Conversion.of(tensors))
     rows = list(reader.read(lambda block: block))

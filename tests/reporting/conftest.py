@@ -5,7 +5,7 @@ import pytest
 import hepdann
 from hepdann import samples
 from hepdann.config import Config
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 
 HOSTILE = "</script><script>alert(1)</script>"
 
@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
     settings = {"weight": "weight", "features": features, "classes": ["light", HOSTILE]}
     config = Config.model_validate({"convert": settings})
     tensors = home / "tensors.h5"
-    convert([str(home / "mc.root")], [str(home / "data.root")], output=tensors, config=config)
+    convert_files([str(home / "mc.root")], [str(home / "data.root")], output=tensors, config=config)
     small = {"seeds": 1, "epochs": 1, "oracle": True, "alignments": ["quantile"], "diagnose": False}
     shift = hepdann.shifts.sine(t=3)
     own = {"kind": "data_mc", "variable": f"2 * {inputs[0]}", "bins": 5, "range": [0, 2]}

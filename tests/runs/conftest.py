@@ -4,7 +4,7 @@ import pytest
 
 from hepdann import samples
 from hepdann.config import Config
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def toy(tmp_path_factory):
     config = Config.model_validate(
         {"convert": {"weight": "weight", "features": list(samples.INPUTS)}}
     )
-    convert(
+    convert_files(
         [str(folder / "mc.root")],
         [str(folder / "data.root")],
         output=folder / "tensors.h5",

@@ -23,7 +23,7 @@ from hepdann.evaluation import open_scores
 from hepdann.plotting import plot_run
 from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import wanted_jobs
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.runs import open_run, resume
 from hepdann.tensors import Block, Layout, TensorWriter, View, open_tensors, read_images
 from hepdann.training import threads
@@ -196,7 +196,7 @@ def test_files_of_the_collaboration_convert_and_train(tmp_path, schema):
         events = hits["make_events"](n, seed, sizes, first_run=1000 * seed)
         files.append(hits[f"write_{schema}"](tmp_path / f"{name}.h5", events))
     mc, data = map(str, files)
-    convert([mc], [data], truth=data, output=tmp_path / "t.h5")
+    convert_files([mc], [data], truth=data, output=tmp_path / "t.h5")
     run = hepdann.train(tmp_path / "t.h5", output=tmp_path / "run", **FAST | {"epochs": 1})
     assert run.methods[:3] == ("source-only", "dann", "oracle")
     assert 0 < run.metrics["methods"]["dann"]["target"]["accuracy"] < 1

@@ -15,7 +15,7 @@ from hepdann import methods, samples
 from hepdann.config import Config
 from hepdann.domains import prepare, resident
 from hepdann.networks import NetworkShape
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.tensors import Target, open_tensors, seal
 from hepdann.training import Member, Settings, StackTrainer
 
@@ -118,7 +118,7 @@ def few(tmp_path_factory):
     config = {"convert": {"weight": "weight", "features": list(samples.INPUTS)}}
     mc, data, truth = (str(folder / f"{name}.root") for name in ("mc", "data", "truth"))
     tensors = folder / "tensors.h5"
-    convert([mc], [data], output=tensors, config=Config.model_validate(config), truth=truth)
+    convert_files([mc], [data], output=tensors, config=Config.model_validate(config), truth=truth)
     return tensors
 
 

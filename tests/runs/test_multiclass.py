@@ -12,7 +12,7 @@ import uproot
 import hepdann
 from hepdann.config import Config
 from hepdann.errors import RunError
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 
 pytestmark = pytest.mark.usefixtures("few_trees")
 
@@ -52,7 +52,9 @@ def tensors(tmp_path_factory):
         }
     )
     output = folder / "tensors.h5"
-    convert([str(folder / "mc.root")], [str(folder / "data.root")], output=output, config=config)
+    convert_files(
+        [str(folder / "mc.root")], [str(folder / "data.root")], output=output, config=config
+    )
     return output
 
 

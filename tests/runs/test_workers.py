@@ -19,7 +19,7 @@ from hepdann.errors import HepdannError, Interrupted, RunError
 from hepdann.inference import Part
 from hepdann.methods import DANN_PHASES, Method
 from hepdann.networks import AdversarialNetwork, NetworkShape
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 from hepdann.runs import resume
 from hepdann.runs.preparation import prepare_training
@@ -46,7 +46,7 @@ def tensors(tmp_path_factory):
     place = tmp_path_factory.mktemp("few")
     samples.write_bjets(place, 1000, 1, False)
     config = Config(convert={"features": ["spheri", "multip"]})
-    convert([str(place / "mc.root")], output=place / "tensors.h5", config=config)
+    convert_files([str(place / "mc.root")], output=place / "tensors.h5", config=config)
     return place / "tensors.h5"
 
 

@@ -12,7 +12,7 @@ import pytest
 from hepdann.config import Config, ConvertConfig, ImagesConfig, parse_config
 from hepdann.errors import ConfigError, HepdannError, ReadError
 from hepdann.evaluation import open_truth
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.readers.planning.initial_config import init_config
 from hepdann.tensors import open_tensors
 
@@ -42,7 +42,7 @@ def converted(folder, hits, events, form, config=None, data=True, **options):
     more = [written(folder, hits, events, form, "data", vertex=False)] if data else []
     root = form in ("TTree", "RNTuple")
     config = config or (config_of(**SIZE) if root else None)
-    summary = convert([mc], more, output=folder / "t.h5", config=config, threads=1, **options)
+    summary = convert_files([mc], more, output=folder / "t.h5", config=config, threads=1, **options)
     return summary, open_tensors(folder / "t.h5")
 
 
@@ -87,7 +87,9 @@ def test_the_vertex_of_a_simulated_target_is_no_spectator(tmp_path, hits, events
     mc = written(tmp_path, hits, events, form)
     data = written(tmp_path, hits, events, form, "data")  # with its vertices
     config = config_of(**SIZE)
-    summary = convert([mc], [data], truth=data, output=tmp_path / "t.h5", config=config, threads=1)
+    summary = convert_files(
+        [mc], [data], truth=data, output=tmp_path / "t.h5", config=config, threads=1
+    )
     tensors = open_tensors(tmp_path / "t.h5")
     for name in ("planecode", "planecodes", "vtx_z", "zs"):
         if name in tensors.spectators:
@@ -106,7 +108,7 @@ def test_neither_block_size_nor_threads_change_what_is_written(tmp_path, hits, e
     for size, threads in ((100_000, 1), (17, 3)):
         images = ImagesConfig(size=(13, 8, 4))
         config = Config(convert=ConvertConfig(images=images, block_size=size))
-        convert([mc], output=tmp_path / f"{size}.h5", config=config, threads=threads)
+        convert_files([mc], output=tmp_path / f"{size}.h5", config=config, threads=threads)
         with h5py.File(tmp_path / f"{size}.h5") as file:
             found = {}
             file.visititems(
@@ -172,7 +174,7 @@ def test_any_integer_dataset_is_a_label(tmp_path, hits, events):
     with h5py.File(path, "r+") as file:
         file["gen_data/current"] = (np.arange(300) % 3).astype("u1")
     config = Config(convert=ConvertConfig(label="current"))
-    convert([str(path)], output=tmp_path / "t.h5", config=config)
+    convert_files([str(path)], output=tmp_path / "t.h5", config=config)
     tensors = open_tensors(tmp_path / "t.h5")
     assert tensors.classes == ("class-0", "class-1", "class-2")
     assert {"segments", "planecodes"} < set(tensors.spectators)
@@ -185,9 +187,9 @@ def test_datasets_and_branches_of_other_names(tmp_path, hits, events):
         for view in "xuv":
             file.move(f"hitimes-{view}", f"picture_{view}")
     with pytest.raises(ReadError, match=r"holds no images that are known: .*picture_x"):
-        convert([str(path)], output=tmp_path / "t.h5")
+        convert_files([str(path)], output=tmp_path / "t.h5")
     config = config_of(datasets={view: f"picture_{view}" for view in "xuv"})
-    convert([str(path)], output=tmp_path / "t.h5", config=config)
+    convert_files([str(path)], output=tmp_path / "t.h5", config=config)
     found = open_tensors(tmp_path / "t.h5").read_views("mc", slice(None))
     np.testing.assert_array_equal(found["u"], events["mc"]["images"]["u"])
 
@@ -204,7 +206,7 @@ def test_new_data_are_converted_like_the_old(tmp_path, hits, events):
     config = config_of(channels=["energy"], size=(12, 7, 4), energy={"log": True})
     _, tensors = converted(tmp_path, hits, events, "flat", config)
     new = written(tmp_path, hits, {"data": events["data"]}, "grouped", "data", vertex=False)
-    convert(data=[new], like=tmp_path / "t.h5", output=tmp_path / "new.h5")
+    convert_files(data=[new], like=tmp_path / "t.h5", output=tmp_path / "new.h5")
     other = open_tensors(tmp_path / "new.h5")
     tensors.check_features(other)
     np.testing.assert_array_equal(
@@ -217,7 +219,7 @@ def test_new_data_are_converted_like_the_old(tmp_path, hits, events):
 def test_the_same_file_without_images_is_a_table(tmp_path, hits, events):
     mc = written(tmp_path, hits, events, "TTree")
     config = Config(convert=ConvertConfig(features=["W"], label="segment"))
-    convert([mc], output=tmp_path / "t.h5", config=config)
+    convert_files([mc], output=tmp_path / "t.h5", config=config)
     tensors = open_tensors(tmp_path / "t.h5")
     assert tensors.features == ("W",)
     assert tensors.views == ()
@@ -231,7 +233,7 @@ def test_both_sizes_of_the_collaboration_need_no_setting(tmp_path, hits, name, w
         hits.write_root(tmp_path / "mc.root", own),
     ]
     for file in files:
-        convert([str(file)], output=tmp_path / "t.h5", threads=1)
+        convert_files([str(file)], output=tmp_path / "t.h5", threads=1)
         tensors = open_tensors(tmp_path / "t.h5")
         assert [view.width for view in tensors.views] == [width, width // 2, width // 2]
         found = tensors.read_views("mc", slice(None))
@@ -255,7 +257,7 @@ def test_a_module_is_a_plane_of_x_and_of_u_or_v(tmp_path, hits):
                                     for name in jagged} | kind)  # fmt: skip
         tree.extend({**jagged, "event": event, "kind": np.array([0, 1, 1], np.int32)})
     config = Config(convert=ConvertConfig(label="kind", images=ImagesConfig(size=(5, 8, 4))))
-    summary = convert([str(tmp_path / "mc.root")], output=tmp_path / "t.h5", config=config)
+    summary = convert_files([str(tmp_path / "mc.root")], output=tmp_path / "t.h5", config=config)
     images = open_tensors(tmp_path / "t.h5").read_views("mc", slice(None))
     assert images["x"][0, 0, 0, 7] == 1
     assert images["u"][0, 0, 1, 3] == 2
@@ -384,10 +386,10 @@ def test_damage_is_an_error_that_names_the_file_and_can_be_skipped(tmp_path, hit
     bad = hits.write_flat(tmp_path / "bad.h5", events["mc"])
     damage(bad)
     with pytest.raises(HepdannError, match=message) as caught:
-        convert([str(good), str(bad)], output=tmp_path / "t.h5")
+        convert_files([str(good), str(bad)], output=tmp_path / "t.h5")
     assert str(bad) in str(caught.value)
     assert not (tmp_path / "t.h5").exists()
-    summary = convert([str(good), str(bad)], output=tmp_path / "t.h5", skip_bad=True)
+    summary = convert_files([str(good), str(bad)], output=tmp_path / "t.h5", skip_bad=True)
     assert [skipped.path for skipped in summary.skipped] == [str(bad)]
     tensors = open_tensors(tmp_path / "t.h5")
     assert tensors.rows("mc") == 300
@@ -409,9 +411,9 @@ def test_mc_and_data_of_different_size_are_refused(tmp_path, hits, events):
     other = hits.make_events(50, 3, {"x": (13, 6), "u": (13, 4), "v": (13, 4)})
     data = hits.write_flat(tmp_path / "data.h5", other)
     with pytest.raises(ReadError, match=r"data\.h5:hitimes-x: images are 13×6, expected 13×8"):
-        convert([mc], [str(data)], output=tmp_path / "t.h5")
+        convert_files([mc], [str(data)], output=tmp_path / "t.h5")
     config = config_of(size=(13, 6, 4))
-    convert([mc], [str(data)], output=tmp_path / "t.h5", config=config)
+    convert_files([mc], [str(data)], output=tmp_path / "t.h5", config=config)
     assert open_tensors(tmp_path / "t.h5").views[0].shape == (2, 13, 6)
 
 
@@ -438,7 +440,7 @@ def test_files_without_events_are_an_error(tmp_path, hits):
             del file[name]
             file[name] = values
     with pytest.raises(ConfigError, match="the MC files hold no events"):
-        convert([str(path)], output=tmp_path / "t.h5")
+        convert_files([str(path)], output=tmp_path / "t.h5")
 
 
 def test_config_init_says_that_images_need_none(tmp_path, hits, events):
@@ -449,7 +451,7 @@ def test_config_init_says_that_images_need_none(tmp_path, hits, events):
 def test_a_tensor_file_is_no_input(tmp_path, hits, events):
     _, tensors = converted(tmp_path, hits, events, "flat", data=False)
     with pytest.raises(ReadError, match="is a tensor file already"):
-        convert([str(tensors.path)], output=tmp_path / "again.h5")
+        convert_files([str(tensors.path)], output=tmp_path / "again.h5")
 
 
 def test_the_command_needs_no_configuration(tmp_path, hits, events, typed):

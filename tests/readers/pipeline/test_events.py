@@ -8,7 +8,7 @@ import pytest
 
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.tensors import open_tensors, yield_ratio
 
 
@@ -17,7 +17,7 @@ def run_fixture(tmp_path):
     def run(mc=(), data=(), *, truth=None, samples=(), **settings):
         output = tmp_path / "t.h5"
         config = Config(convert=settings, samples=list(samples))
-        summary = convert(
+        summary = convert_files(
             [str(mc)] if mc else [], [str(data)] if data else [],
             output=output, config=config, truth=truth and str(truth),
         )  # fmt: skip

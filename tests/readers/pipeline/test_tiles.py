@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hepdann.config import Config
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.readers.pipeline import summary as tiles
 
 needs_compiler = pytest.mark.skipif(not tiles.compiled(), reason="installed without a C compiler")
@@ -93,7 +93,7 @@ def test_the_tensor_file_is_the_same_without_a_compiler(features, write, tmp_pat
     found = []
     for compiled in (tiles.function, lambda *_: None):
         monkeypatch.setattr(tiles, "function", compiled)
-        summary = convert([str(path)], output=tmp_path / "tensors.h5", config=config)
+        summary = convert_files([str(path)], output=tmp_path / "tensors.h5", config=config)
         with h5py.File(tmp_path / "tensors.h5") as file:
             found.append((file["mc/features"][...].tobytes(), summary.impute))
         assert [one.nonfinite for one in summary.features] == [2223, 0, 0, 0][: len(features)]

@@ -9,7 +9,7 @@ import uproot
 
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
-from hepdann.readers import convert, looks_like, scan
+from hepdann.readers import convert_files, looks_like, scan
 from hepdann.readers.pipeline.blocks import read_blocks
 from hepdann.tensors import open_tensors
 
@@ -19,7 +19,9 @@ def run_fixture(tmp_path):
     def run(mc, data=None, **settings):
         output = tmp_path / "t.h5"
         config = Config(convert=settings)
-        summary = convert([str(mc)], [str(data)] if data else [], output=output, config=config)
+        summary = convert_files(
+            [str(mc)], [str(data)] if data else [], output=output, config=config
+        )
         return summary, open_tensors(output)
 
     return run
@@ -192,7 +194,7 @@ def test_a_thousand_branches_are_looked_at_together(tmp_path, write, sample):
         looks.append(len(branches))
         return read_blocks(file, branches, size)
 
-    made = convert([str(files[0])], [str(files[1])], output=tmp_path / "t.h5", reader=read)
+    made = convert_files([str(files[0])], [str(files[1])], output=tmp_path / "t.h5", reader=read)
     assert made.label == "isb"
     assert max(looks) < 50
     assert len(looks) < 10  # a file of CMS has 1,500 branches and takes a quarter second to open

@@ -10,7 +10,7 @@ import pytest
 
 from hepdann.config import Config, parse_config
 from hepdann.errors import ConfigError, ReadError, SchemaError
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.tensors import open_tensors, seal
 
 SETTINGS = """
@@ -46,13 +46,13 @@ def files_fixture(write, sample):
 @pytest.fixture(name="tensors")
 def tensors_fixture(files, tmp_path):
     path = tmp_path / "tensors.h5"
-    convert(files[:1], files[1:], output=path, config=parse_config(SETTINGS))
+    convert_files(files[:1], files[1:], output=path, config=parse_config(SETTINGS))
     return path
 
 
 def test_the_same_data_become_the_same_rows(files, tensors, tmp_path):
     new = tmp_path / "new.h5"
-    summary = convert(data=files[1:], like=tensors, output=new)
+    summary = convert_files(data=files[1:], like=tensors, output=new)
     old, made = open_tensors(tensors), open_tensors(new)
     assert made.domains == ("data",)
     assert (made.features, made.units, made.spectators) == (
@@ -74,8 +74,8 @@ def test_the_same_data_become_the_same_rows(files, tensors, tmp_path):
 
 def test_new_data_may_follow_new_data(files, tensors, tmp_path):
     first, second = tmp_path / "1.h5", tmp_path / "2.h5"
-    convert(data=files[1:], like=tensors, output=first)
-    convert(data=files[1:], like=first, output=second)
+    convert_files(data=files[1:], like=tensors, output=first)
+    convert_files(data=files[1:], like=first, output=second)
     with h5py.File(first) as left, h5py.File(second) as right:
         assert left["data/features"][...].tobytes() == right["data/features"][...].tobytes()
     assert open_tensors(second).provenance["settings"]["label"] == "isb"
@@ -83,8 +83,8 @@ def test_new_data_may_follow_new_data(files, tensors, tmp_path):
 
 def test_a_tensor_file_of_mc_alone_takes_data_too(files, tmp_path):
     mc, new = tmp_path / "mc.h5", tmp_path / "new.h5"
-    convert(files[:1], output=mc, config=parse_config(SETTINGS))
-    convert(data=files[1:], like=mc, output=new)
+    convert_files(files[:1], output=mc, config=parse_config(SETTINGS))
+    convert_files(data=files[1:], like=mc, output=new)
     assert open_tensors(new).features == open_tensors(mc).features
     assert open_tensors(new).rows("data") > 0
 
@@ -94,7 +94,7 @@ def test_nothing_that_the_file_decides_can_be_set(files, tensors, tmp_path):
 
     def refused(error, match, mc=(), data=files[1:], like=tensors, **settings):
         with pytest.raises(error, match=match):
-            convert(mc, data, like=like, output=out, config=Config.model_validate(settings))
+            convert_files(mc, data, like=like, output=out, config=Config.model_validate(settings))
         assert not out.exists()
 
     refused(ConfigError, "it takes data and no MC", mc=files[:1])
@@ -102,16 +102,18 @@ def test_nothing_that_the_file_decides_can_be_set(files, tensors, tmp_path):
     for key, value in (("cut", "pt > 1"), ("features", ["pt"]), ("split", {"seed": 1})):
         refused(ConfigError, rf"convert\.{key}: cannot be combined", convert={key: value})
     refused(SchemaError, "no such file", like=tmp_path / "none.h5")
-    convert(data=files[1:], like=tensors, output=out, config=Config(convert={"tree": "events"}))
+    convert_files(
+        data=files[1:], like=tensors, output=out, config=Config(convert={"tree": "events"})
+    )
 
 
 def test_data_without_a_branch_are_refused(tensors, write, sample, tmp_path):
     path = write("short.root", sample(hits=None, isb=None))
     with pytest.raises(ConfigError, match=r"short\.root:events: no branch 'hits_0'"):
-        convert(data=[str(path)], like=tensors, output=tmp_path / "new.h5")
+        convert_files(data=[str(path)], like=tensors, output=tmp_path / "new.h5")
     path = write("noid.root", sample(hits=np.zeros((200, 2)), event=None))
     with pytest.raises(ReadError, match="no scalar branch 'event'"):
-        convert(data=[str(path)], like=tensors, output=tmp_path / "new.h5")
+        convert_files(data=[str(path)], like=tensors, output=tmp_path / "new.h5")
 
 
 def test_a_file_that_does_not_tell_how_it_was_made(files, tensors, tmp_path):
@@ -119,7 +121,7 @@ def test_a_file_that_does_not_tell_how_it_was_made(files, tensors, tmp_path):
         file.attrs["provenance"] = json.dumps({"settings": {}})
     seal(tensors)
     with pytest.raises(SchemaError, match="does not tell how it was made"):
-        convert(data=files[1:], like=tensors, output=tmp_path / "new.h5")
+        convert_files(data=files[1:], like=tensors, output=tmp_path / "new.h5")
 
 
 def test_data_cut_in_several_ways_are_no_model(files, tmp_path):
@@ -130,6 +132,6 @@ def test_data_cut_in_several_ways_are_no_model(files, tmp_path):
         f" {{name: b, files: {data}, role: data, cut: pt>9}}]\n"
         "convert: {features: [eta], label: isb}"
     )
-    convert(output=path, config=config)
+    convert_files(output=path, config=config)
     with pytest.raises(SchemaError, match=r"its data \(a, b\) have several cuts"):
-        convert(data=[data], like=path, output=tmp_path / "new.h5")
+        convert_files(data=[data], like=path, output=tmp_path / "new.h5")

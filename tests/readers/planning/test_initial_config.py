@@ -8,7 +8,7 @@ import uproot
 
 from hepdann.config import Config, parse_config
 from hepdann.errors import ConfigError, ReadError
-from hepdann.readers import convert, scan
+from hepdann.readers import convert_files, scan
 from hepdann.readers.planning.initial_config import init_config, survey
 from hepdann.tensors import open_tensors
 
@@ -49,8 +49,8 @@ def files(tmp_path):
 def test_the_written_file_converts_as_no_configuration_does(files, tmp_path, with_data):
     mc, data = files[0], files[1:] if with_data else []
     config = parse_config(init_config(mc, data))
-    convert(output=tmp_path / "a.h5", config=config)
-    convert([mc], data, output=tmp_path / "b.h5", config=Config())
+    convert_files(output=tmp_path / "a.h5", config=config)
+    convert_files([mc], data, output=tmp_path / "b.h5", config=Config())
     written, bare = open_tensors(tmp_path / "a.h5"), open_tensors(tmp_path / "b.h5")
     assert written.features == bare.features
     assert written.classes == bare.classes

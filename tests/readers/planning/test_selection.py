@@ -10,7 +10,7 @@ import uproot
 
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.tensors import open_tensors
 
 
@@ -18,7 +18,7 @@ from hepdann.tensors import open_tensors
 def run_fixture(tmp_path):
     def run(samples, **settings):
         config = Config(convert={"features": ["pt"], "label": "isb", **settings}, samples=samples)
-        summary = convert(output=tmp_path / "t.h5", config=config)
+        summary = convert_files(output=tmp_path / "t.h5", config=config)
         return summary, open_tensors(tmp_path / "t.h5")
 
     return run

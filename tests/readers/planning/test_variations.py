@@ -8,7 +8,7 @@ import uproot
 
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.tensors import open_tensors
 
 
@@ -32,7 +32,7 @@ def run_fixture(file, tmp_path):
         features = [{"name": "lpt", "expression": "log(pt)"}, "eta"]
         given = {"tree": "events", "label": "isb", "features": features, "variations": variations}
         config = Config(convert=given | settings)
-        convert([str(file[0])], output=tmp_path / "t.h5", config=config)
+        convert_files([str(file[0])], output=tmp_path / "t.h5", config=config)
         return open_tensors(tmp_path / "t.h5")
 
     return run

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from hepdann.config import Config
 from hepdann.errors import HepdannError, ReadError, SchemaError
-from hepdann.readers import convert, read_blocks, scan
+from hepdann.readers import convert_files, read_blocks, scan
 from hepdann.readers.root.opening import reading
 from hepdann.readers.root.pages import check_cluster_size, check_envelopes
 
@@ -26,7 +26,7 @@ CONFIG = Config(convert={"label": "isb", "features": ["pt", "eta"]})
 
 def run(path):
     output = path.with_suffix(".h5")
-    convert([str(path)], output=output, config=CONFIG)
+    convert_files([str(path)], output=output, config=CONFIG)
 
 
 def test_a_file_that_is_none(tmp_path):
@@ -65,7 +65,7 @@ def test_a_value_that_no_detector_measures_is_pointed_at(write, sample):
     pt = np.ones(200, np.float32)
     pt[7] = 3e38
     path = write("mc.root", sample(pt=pt))
-    summary = convert([str(path)], output=path.with_suffix(".h5"), config=CONFIG)
+    summary = convert_files([str(path)], output=path.with_suffix(".h5"), config=CONFIG)
     assert any(note.startswith("pt: values reach from 1 to 3e+38") for note in summary.notes)
 
 
@@ -191,11 +191,11 @@ def test_a_pipe_is_refused_wherever_a_file_is_named(write, sample, tmp_path, nam
     os.mkfifo(pipe)
     message, output = f"{name}: is a pipe, not a file; name a", tmp_path / "t.h5"
     with pytest.raises(ReadError, match=message):
-        convert([pipe], output=output, config=CONFIG)
+        convert_files([pipe], output=output, config=CONFIG)
     with pytest.raises(ReadError, match=message):
-        convert([good], [good], output=output, config=CONFIG, truth=pipe)
+        convert_files([good], [good], output=output, config=CONFIG, truth=pipe)
     with pytest.raises(SchemaError, match=message):
-        convert([], [good], output=output, like=pipe)
+        convert_files([], [good], output=output, like=pipe)
 
 
 # Baskets that are not what the tree says; ``write`` makes two of 100 entries for each branch.
@@ -251,7 +251,7 @@ def test_a_basket_that_is_not_what_the_tree_says(write, sample, reader, change, 
     path = write("mc.root", sample(), parts=2, compression="none")
     path.write_bytes(change(path.read_bytes(), path))
     with pytest.raises(ReadError, match=f"mc.root:events/{message}"):
-        convert([str(path)], output=path.with_suffix(".h5"), config=CONFIG, reader=reader)
+        convert_files([str(path)], output=path.with_suffix(".h5"), config=CONFIG, reader=reader)
 
 
 @pytest.mark.parametrize("reader", ["fast", "uproot"])
@@ -259,7 +259,7 @@ def test_entries_that_no_file_of_this_size_holds(write, sample, reader):
     path = write("mc.root", sample(), compression="none")
     path.write_bytes(path.read_bytes().replace(_number(200), _number(1 << 40)))
     with pytest.raises(ReadError, match=r"it claims 1099511627776 entries, the file has \d+ bytes"):
-        convert([str(path)], output=path.with_suffix(".h5"), config=CONFIG, reader=reader)
+        convert_files([str(path)], output=path.with_suffix(".h5"), config=CONFIG, reader=reader)
 
 
 def test_a_branch_that_was_renamed_has_baskets_of_its_old_name(write, sample):
@@ -269,7 +269,9 @@ def test_a_branch_that_was_renamed_has_baskets_of_its_old_name(write, sample):
     content = path.read_bytes()
     tree = content[begin:].replace(b"\x02pt", b"\x02PT")
     path.write_bytes(content[:begin] + tree)
-    convert([str(path)], output=path.with_suffix(".h5"), config=Config(convert={"label": "isb"}))
+    convert_files(
+        [str(path)], output=path.with_suffix(".h5"), config=Config(convert={"label": "isb"})
+    )
     with h5py.File(path.with_suffix(".h5")) as file:
         assert "PT" in file["mc/features"].attrs["names"]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
-from hepdann.readers import convert, scan
+from hepdann.readers import convert_files, scan
 from hepdann.readers.pipeline.entry_ranges import RangeReader, choose_reader, unit_reader
 from hepdann.readers.root.baskets import locate, titles
 from hepdann.readers.root.pages import locate_pages
@@ -163,7 +163,7 @@ def test_the_tensor_file_does_not_tell_reader_threads_or_blocks(
             ("b.h5", "fast", threads, size),
         ):
             config = Config(convert={**choice, "block_size": block})
-            convert(
+            convert_files(
                 paths, output=folder / output, config=config, reader=reader, threads=count
             )  # fmt: skip
         assert everything(folder / "a.h5") == everything(folder / "b.h5")
@@ -209,7 +209,7 @@ def test_no_event_and_one_event(everything, write, tmp_path, rows):
     assert sum(map(len, read(file, ["f4"], 10))) == rows
     for reader in ("fast", "uproot"):
         config = Config(convert={"label": "label", "features": ["f8", "i1"]})
-        convert(
+        convert_files(
             [str(full), str(few)], output=tmp_path / f"{reader}.h5", config=config, reader=reader
         )  # fmt: skip
     assert everything(tmp_path / "fast.h5") == everything(tmp_path / "uproot.h5")
@@ -282,10 +282,12 @@ def test_fields_of_an_rntuple_are_cut_computed_and_missed_as_branches_are(write,
     for kind in ("TTree", "RNTuple"):
         path = str(write(f"{kind}.root", columns, kind=kind, parts=2))
         output = tmp_path / f"{kind}.h5"
-        convert([path], output=output, config=Config(convert=settings), reader="fast")
+        convert_files([path], output=output, config=Config(convert=settings), reader="fast")
         made.append(open_tensors(output).source())
         with pytest.raises(ConfigError, match="no branch 'f9'"):
-            convert([path], output=output, config=Config(convert=settings | {"cut": "f9 > 0"}))
+            convert_files(
+                [path], output=output, config=Config(convert=settings | {"cut": "f9 > 0"})
+            )
     np.testing.assert_array_equal(made[0].features, made[1].features)
     np.testing.assert_array_equal(made[0].event_id, made[1].event_id)
 
@@ -315,7 +317,7 @@ def test_a_damaged_basket_is_named_with_its_branch_and_entries(write, tmp_path, 
     where = "mc.root:events/bad: entries 100-199 cannot be read"
     for threads in (1, 3):
         with pytest.raises(ReadError, match=where):
-            convert(
+            convert_files(
                 [str(path)], output=tmp_path / "t.h5", threads=threads, reader="fast",
                 config=Config(convert={"label": "label", "block_size": 100}),
             )  # fmt: skip
@@ -340,7 +342,7 @@ def test_the_uproot_reader_needs_no_decoder(write, tmp_path, monkeypatch):
     )
     path = write("mc.root", some_columns(60))
     config = Config(convert={"label": "label"})
-    summary = convert([str(path)], output=tmp_path / "t.h5", config=config, reader="uproot")
+    summary = convert_files([str(path)], output=tmp_path / "t.h5", config=config, reader="uproot")
     assert summary.passed("mc") == 60
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import hepdann
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.readers.prescan import scan
 from hepdann.tensors import open_tensors, read_images
 
@@ -49,7 +49,7 @@ def test_every_type_equals_uproots_array(write, tmp_path, kind, compression):
     path = write("mc.root", every_type(), kind=kind, parts=3, compression=compression)
     features = [name for name in every_type() if name != "label"]
     config = Config(convert={"features": features, "label": "label", "block_size": 70})
-    convert([str(path)], output=tmp_path / "t.h5", config=config)
+    convert_files([str(path)], output=tmp_path / "t.h5", config=config)
     tensors = open_tensors(tmp_path / "t.h5")
     with uproot.open(path) as file:
         expected = file["events"].arrays(library="np")
@@ -70,7 +70,7 @@ def test_elements_of_an_array_are_numbered(write, tmp_path):
                "y": np.array([0, 1, 0, 1], dtype="i4")}  # fmt: skip
     path = write("mc.root", columns)
     config = Config(convert={"features": ["x", "m", "m[1][0]", "x_2 + x[0]"], "label": "y"})
-    convert([str(path)], output=tmp_path / "t.h5", config=config)
+    convert_files([str(path)], output=tmp_path / "t.h5", config=config)
     tensors = open_tensors(tmp_path / "t.h5")
     assert tensors.features == (
         "x_0", "x_1", "x_2", "m_0_0", "m_0_1", "m_1_0", "m_1_1", "m[1][0]", "x_2 + x[0]",
@@ -109,7 +109,7 @@ def test_blocks_files_and_baskets_do_not_show_in_the_result(
         ]  # fmt: skip
         for output, inputs, size in (("a.h5", [str(whole)], 1000), ("b.h5", pieces, block)):
             config = Config(convert={**settings_, "block_size": size})
-            convert(inputs, output=folder / output, config=config)
+            convert_files(inputs, output=folder / output, config=config)
         assert everything(folder / "a.h5") == everything(folder / "b.h5")
 
 
@@ -126,7 +126,7 @@ def test_memory_is_that_of_a_block(write, tmp_path):
             yield block
 
     config = Config(convert={"label": "label", "block_size": 64})
-    convert([str(path)], output=tmp_path / "t.h5", config=config, reader=reader)
+    convert_files([str(path)], output=tmp_path / "t.h5", config=config, reader=reader)
     assert max(sizes) == 64
     assert sum(sizes) == 2 * ROWS  # once for the classes, once for the events
 
@@ -162,7 +162,9 @@ def lists_fixture(request, tmp_path_factory):
 def test_an_element_of_a_list_is_missing_where_the_list_is_too_short(lists, tmp_path, reader):
     features = ["pt[0]", "pt[1]", "pt[-1]", "pt[0] / 2 + met", "charge[1]", "tag[0]", "met"]
     config = Config(convert={"features": features, "label": "y", "block_size": 3})
-    summary = convert([str(lists)], [], output=tmp_path / "t.h5", config=config, reader=reader)
+    summary = convert_files(
+        [str(lists)], [], output=tmp_path / "t.h5", config=config, reader=reader
+    )
     tensors, nan = open_tensors(tmp_path / "t.h5"), np.nan
     expected = {
         "pt[0]": [30.5, nan, nan, 40],
@@ -185,7 +187,7 @@ def test_an_element_of_a_list_is_missing_where_the_list_is_too_short(lists, tmp_
 
 def test_a_list_that_is_not_named_is_listed_with_what_to_write(lists, tmp_path):
     config = Config(convert={"label": "y"})
-    summary = convert([str(lists)], [], output=tmp_path / "t.h5", config=config)
+    summary = convert_files([str(lists)], [], output=tmp_path / "t.h5", config=config)
     reasons = {one.name: one.reason for one in summary.left_out}
     assert reasons["tag"].startswith("its length varies: name an element to take it, tag[0], or")
 
@@ -197,7 +199,9 @@ def test_elements_of_lists_stand_in_cuts_weights_labels_and_for_the_sentinel(
     def made(**settings):
         settings = {"features": ["met"], "label": "y", "block_size": 3} | settings
         output = tmp_path / "t.h5"
-        convert([str(lists)], [], output=output, config=Config(convert=settings), reader=reader)
+        convert_files(
+            [str(lists)], [], output=output, config=Config(convert=settings), reader=reader
+        )
         return open_tensors(output)
 
     assert made(cut="pt[0] > 35 || met == 0").column("mc", "met").tolist() == [0, 3, 7]
@@ -216,14 +220,14 @@ def test_a_list_alone_is_no_column_and_the_error_says_what_to_write(lists, tmp_p
     for feature in ("pt", "2 * pt", "pt[0][1]"):
         config = Config(convert={"features": [feature], "label": "y"})
         with pytest.raises(ConfigError, match=r"its length varies; write one element, pt\[0\]"):
-            convert([str(lists)], [], output=tmp_path / "t.h5", config=config)
+            convert_files([str(lists)], [], output=tmp_path / "t.h5", config=config)
 
 
 def test_an_index_may_count_from_the_end_of_an_array(write, tmp_path):
     columns = {"x": np.arange(12, dtype=np.float32).reshape(4, 3), "y": np.arange(4) % 2}
     path = write("mc.root", columns)
     config = Config(convert={"features": ["x[-1]"], "label": "y"})
-    convert([str(path)], [], output=tmp_path / "t.h5", config=config)
+    convert_files([str(path)], [], output=tmp_path / "t.h5", config=config)
     assert open_tensors(tmp_path / "t.h5").column("mc", "x[-1]").tolist() == [2, 5, 8, 11]
 
 
@@ -251,7 +255,7 @@ def test_every_kind_of_branch_of_real_root_equals_uproots_or_is_refused_by_name(
 
     def made(**settings):
         config = Config(convert={"features": ["int8"], "label": "y"} | settings)
-        convert([str(path)], output=tmp_path / "t.h5", config=config)
+        convert_files([str(path)], output=tmp_path / "t.h5", config=config)
         return open_tensors(tmp_path / "t.h5")
 
     tensors = made(features=numbers, objects=objects)

@@ -13,7 +13,7 @@ import uproot
 
 from hepdann.config import Config
 from hepdann.errors import SchemaError
-from hepdann.readers import convert
+from hepdann.readers import convert_files
 from hepdann.tensors import EventBlocks, open_tensors
 
 ROWS = 20_011
@@ -48,7 +48,7 @@ def files(tmp_path_factory):
 def converted(folder, output, compress, names=("0.root", "1.root"), **more):
     choice = {"label": "label", "features": ["x0", "x1", "x2"], "spectators": ["x0 + x1"]}
     settings = Config(convert={**choice, "compress": compress, **more})
-    convert(
+    convert_files(
         [str(folder / name) for name in names], output=output, config=settings, threads=2,
         skip_bad=len(names) > 2,
     )  # fmt: skip
