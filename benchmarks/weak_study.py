@@ -57,7 +57,7 @@ def significances(share: float, seeds: range, events: int) -> Any:
 
     from hepdann import methods
     from hepdann.domains import Scaling, resident
-    from hepdann.evaluation.nuisances import passing
+    from hepdann.evaluation.bump_search import passing
     from hepdann.networks import NetworkShape
     from hepdann.samples import TOYS
     from hepdann.stats.histograms import find_bump

@@ -49,7 +49,7 @@ def command(
     are counted over it. Significances are local: every cut and every region that was tried is a
     trial.
     """
-    from hepdann.evaluation.nuisances import search
+    from hepdann.evaluation.bump_search import search
     from hepdann.store.reading import check_version
 
     check_version(run)

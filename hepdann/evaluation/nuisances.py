@@ -1,4 +1,4 @@
-"""What scores tell of nuisances of the MC and of mixtures of the target; the search for a bump."""
+"""What scores tell of nuisances of the MC and of mixtures of the target."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, HepdannError
+from ..errors import HepdannError
 from ..outputs import jsonable
-from ..registry import SOURCE_ONLY, suggestion
+from ..registry import SOURCE_ONLY
 from ..stats import (
     Cut,
     auc,
@@ -25,9 +24,9 @@ from ..stats import (
     slice_distance,
     weighted_mean,
 )
-from ..stats.histograms import Bump, binning, find_bump
+from ..stats.histograms import binning
 from ..store.reading import config_of
-from ..store.scores_reader import RunScores, open_scores
+from ..store.scores_reader import RunScores
 from .columns import Columns
 
 EFFICIENCIES = (0.3, 0.5, 0.7, 0.9)  # of the signal
@@ -262,74 +261,3 @@ def _falls(means: Sequence[float | None], rising: Sequence[float]) -> bool:
         return False
     centred = values - values.mean(axis=0)
     return bool((centred[:, 0] * centred[:, 1]).sum() < 0)
-
-
-@dataclass(frozen=True, eq=False)
-class SearchPoint:
-    """A cut on the score, and the spectrum behind it.
-
-    ``efficiency`` is the share of the events in the sidebands that the cut was set to keep, and
-    ``events`` that pass, within the window.
-    """
-
-    efficiency: float
-    events: int
-    bump: Bump
-
-
-def search(
-    run: str | Path,
-    variable: str,
-    region: tuple[float, float],
-    window: tuple[float, float],
-    *,
-    method: str = "cwola",
-    efficiencies: Sequence[float] = (1.0, 0.1, 0.01, 0.001),
-    bins: int = 30,
-    order: int = 2,
-) -> list[SearchPoint]:
-    """Cut on the score of the target's events, fit the sidebands, and count between them.
-
-    Events are those that no network saw: all of a run in folds, where each fold has thresholds of
-    its own, else those of the test split. The thresholds are set on the sidebands alone. The
-    networks must not know the ``variable``, a column of the target or an expression; the window
-    reaches from the lower end of the sidebands to the upper.
-
-    Raises:
-        ConfigError: no such method in the run, or column.
-        HepdannError: the region is not within the window.
-    """
-    scores = open_scores(Path(run))
-    if method not in scores.methods:
-        mend = suggestion(method, scores.methods, "methods are")
-        raise ConfigError(f"no method {method!r} in this run", where=run, mend=mend)
-    values = Columns(scores).values("target", variable)
-    score = np.asarray(scores.score("target", method)[:, -1], dtype=np.float64)
-    usable = scores.rows("target", "test") & (values >= window[0]) & (values < window[1])
-    fold = np.zeros(len(values), np.intp)
-    if scores.folds:
-        fold = np.asarray(scores.column("target", "fold")).astype(np.intp)
-    sides = usable & ((values < region[0]) | (values >= region[1]))
-    points = []
-    for efficiency in efficiencies:
-        passes = usable & passing(score, sides, fold, efficiency)
-        bump = find_bump(values[passes], region, window, bins=bins, order=order)
-        points.append(SearchPoint(efficiency, int(passes.sum()), bump))
-    return points
-
-
-def passing(
-    score: NDArray[np.float64],
-    sides: NDArray[np.bool_],
-    fold: NDArray[np.intp],
-    efficiency: float,
-) -> NDArray[np.bool_]:
-    """(N,) events above the threshold of their fold, which a share of its sidebands passes."""
-    if efficiency >= 1:
-        return np.ones(len(score), np.bool_)
-    passes = np.zeros(len(score), np.bool_)
-    for part in np.unique(fold):
-        rows, known = fold == part, score[sides & (fold == part)]
-        if len(known):
-            passes[rows] = score[rows] > np.quantile(known, 1 - efficiency)
-    return passes

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 import hepdann
 from hepdann import samples
 from hepdann.errors import ConfigError
-from hepdann.evaluation.nuisances import search
+from hepdann.evaluation.bump_search import search
 from hepdann_cli.main import hepdann as command
 
 HUNT = [{"cut": "m > 2.9 and m < 3.1"}, {"cut": "m > 2.6 and m < 3.4"}]
