@@ -189,7 +189,7 @@ def clocks() -> Callable[[], float]:
     """
     from hepdann.readers.pipeline import range_task
 
-    made = sys.modules["hepdann.readers.convert"]._Conversion
+    made = sys.modules["hepdann.readers.convert"]._TableConversion
     do, stream = range_task.Work._do, made._convert
     workers: dict[int, float] = {}
     caller: list[float] = [time.thread_time()]
