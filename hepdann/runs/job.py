@@ -24,7 +24,6 @@ from ..store.reading import write_json
 from ..store.training_record import StartRecord, TrainingRecord
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
-from .advice import diagnose_first, with_recommendation
 from .folder import Run
 from .health_report import require_tensorboard, write_health
 from .maps import (
@@ -39,6 +38,7 @@ from .maps import (
     wanted_maps,
     write_calibrations,
 )
+from .model_selection import add_recommendation, write_diagnosis
 from .preparation import folds_of, prepare_training, with_auxiliaries
 from .progress import Report, RunLog
 from .score_file import write_scores
@@ -133,7 +133,7 @@ class Job:
         models = tuple(map(model_of, trainers, folds, aligned, calibrated))
         shift = None if diagnosis is None else diagnosis.shift
         advice = paths.recommendation
-        models, _ = with_recommendation(models, folds, aligned, calibrated, shift, advice)
+        models, _ = add_recommendation(models, folds, aligned, calibrated, shift, advice)
         self._write(models, domains, trained)
         self.report("evaluating", None)
         metrics = self._metrics([t.trainer for t in trained], whole)
@@ -159,7 +159,7 @@ class Job:
 
     def _diagnose(self, domains: Domains) -> Diagnosis | None:
         names = self.tensors.features if self.config.train.diagnose else None
-        diagnosis = diagnose_first(domains, names, RunPaths(self.folder).diagnosis)
+        diagnosis = write_diagnosis(domains, names, RunPaths(self.folder).diagnosis)
         if diagnosis is not None:
             self._tell_diagnosis(diagnosis)
         return diagnosis

@@ -24,10 +24,10 @@ from ..store.paths import RunPaths
 from ..store.training_record import StartRecord
 from ..tensors import Tensors
 from ..training import Progress, RateRange, distributed, find_learning_rate, load_checkpoint
-from .advice import label_by_teacher
 from .folder import Run, open_run
 from .health_report import failure_noted
 from .maps import Aligned, Calibrated, fit_alignments, wanted_maps
+from .model_selection import label_by_teacher
 from .preparation import prepare_training
 from .progress import SideBySide
 from .stacks.plan import trained_on

@@ -14,8 +14,8 @@ from hepdann.alignment import FractionEstimate
 from hepdann.config import Config, TrainConfig
 from hepdann.errors import ConfigError
 from hepdann.runs import resume_scan
-from hepdann.runs.advice import soft_labelled
 from hepdann.runs.maps import wanted_maps
+from hepdann.runs.model_selection import soft_labelled
 from hepdann.runs.scans.grid import Point, plan_point, settings_at
 from hepdann.runs.stacks.plan import Places, plan_stacks
 from hepdann.tensors import Target
@@ -144,7 +144,7 @@ def test_a_scan_of_data_takes_the_class_fractions_that_a_training_takes(toy, tmp
         return told if names else None
 
     for room in ("job", "scans.target"):
-        monkeypatch.setattr(f"hepdann.runs.{room}.diagnose_first", diagnosed)
+        monkeypatch.setattr(f"hepdann.runs.{room}.write_diagnosis", diagnosed)
     given = FAST | {"methods": ["dann"], "alignments": ["quantile"]}
     run = hepdann.train(toy / "tensors.h5", output=tmp_path / "run", **given)
     scan = hepdann.scan(toy / "tensors.h5", lambda_=[1.0], output=tmp_path / "scan", **given)

@@ -32,7 +32,6 @@ from ...registry import ORACLE, PRIOR, SOURCE_ONLY
 from ...store.content import PointMaps, StoredCalibration
 from ...tensors import SPLITS, Source, Target
 from ...training import StackTrainer
-from ..advice import diagnose_first, residuals_of, soft_labelled
 from ..health_report import last_verdicts
 from ..maps import (
     Aligned,
@@ -42,6 +41,7 @@ from ..maps import (
     fit_calibrations,
     wanted_maps,
 )
+from ..model_selection import residuals_of, soft_labelled, write_diagnosis
 from ..stacks.plan import trained_on
 from ..stacks.shards import Shard, Stacks
 from ..stacks.training import Hooks, ShardFiles, train_shard
@@ -93,7 +93,7 @@ class TargetMaps:
         asked = (
             self.domains.tensors.features if train.diagnose and self.point.shift is None else None
         )
-        diagnosis = diagnose_first(
+        diagnosis = write_diagnosis(
             self.domains, asked, target_path(self.folder, self.number, "diagnosis")
         )
         estimate = None if diagnosis is None else diagnosis.fractions

@@ -27,8 +27,8 @@ from ...store.paths import RunPaths
 from ...store.training_record import StartRecord
 from ...tensors import Tensors
 from ...training import Clock
-from ..advice import diagnose_first, residuals_of
 from ..maps import Aligned, fit_alignments, read_calibrations, wanted_maps
+from ..model_selection import residuals_of, write_diagnosis
 from ..preparation import folds_of, prepare_training
 from .plan import trained_on
 from .shards import Stacks
@@ -103,7 +103,7 @@ def diagnose_run(place: Workplace, _link: Link) -> Diagnosis | None:
     ``diagnosis.json`` is written; ``None`` with too few events for a diagnosis.
     """
     _, domains, _ = _prepared(place)
-    return diagnose_first(domains, domains.tensors.features, RunPaths(place.folder).diagnosis)
+    return write_diagnosis(domains, domains.tensors.features, RunPaths(place.folder).diagnosis)
 
 
 def fit_maps(place: Workplace, estimate: FractionEstimate | None, _link: Link) -> Aligned:

@@ -1,4 +1,4 @@
-"""What each candidate leaves of the shift, the labels of the best, and what is recommended."""
+"""The choice of a model without target labels: what maps leave of the shift, and what is best."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from .maps import KNOWING, Aligned, Calibrated, aligned_target, outside_test, re
 _MOST = 20_000  # events of each domain on which the methods are compared
 
 
-def diagnose_first(
+def write_diagnosis(
     domains: Domains, features: Sequence[str] | None, path: Path
 ) -> Diagnosis | None:
     """Ask, before anything is trained, whether there is a shift; ``diagnosis.json`` is written.
@@ -68,7 +68,7 @@ def diagnose_first(
     return diagnosis
 
 
-def with_recommendation(
+def add_recommendation(
     models: Sequence[Model],
     folds: Sequence[Domains],
     aligned: Sequence[Aligned],
@@ -90,7 +90,7 @@ def with_recommendation(
         or any(fold[name].verdict == "not closed" for fold in calibrated)
     ]
     if folds[0].images is not None:
-        return tuple(models), advise_on_images(models[0], folds[0], shift, path, unfit)
+        return tuple(models), recommend_for_images(models[0], folds[0], shift, path, unfit)
     residuals = _mean_residuals(list(map(residuals_of, folds, aligned, calibrated)))
     refused = {name: residuals.pop(name) for name in unfit if name in residuals}
     best = teacher(residuals, shift=shift)
@@ -190,7 +190,7 @@ class _AtExpectedShare:
 _MOST_IMAGES = 5_000  # events of each domain that are looked at
 
 
-def advise_on_images(
+def recommend_for_images(
     model: Model, domains: Domains, shift: bool | None, path: Path, unfit: Sequence[str] = ()
 ) -> Recommendation:
     """Likewise of images, whose validation splits are looked at; ``unfit`` are no candidates."""
