@@ -40,7 +40,10 @@ from .errors import HepdannError, RunError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 _THREADS = [f"{n}_NUM_THREADS" for n in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")]
-TRAINING = ("hepdann.runs.stacks.work", "sklearn.ensemble")  # modules that workers begin with
+TRAINING = (
+    "hepdann.runs.stacks.worker_tasks",
+    "sklearn.ensemble",
+)  # modules that workers begin with
 DRAWING = ("hepdann.plotting.run", "mplhep")
 _STOP = "stop"
 _ASK = 0.2  # seconds between two questions whether to stop

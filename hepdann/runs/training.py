@@ -33,7 +33,7 @@ from .progress import SideBySide
 from .stacks.plan import trained_on
 from .stacks.shards import Shard, Stacks, pays, planned_shards, shares_of
 from .stacks.training import Hooks, ShardFiles, Trained, load_shard, model_of, train_shard
-from .stacks.work import (
+from .stacks.worker_tasks import (
     Workplace,
     can_overlap,
     diagnose_run,

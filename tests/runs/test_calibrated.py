@@ -24,7 +24,7 @@ from hepdann.plotting.figures.roc import roc
 from hepdann.plotting.figures.stacks import scores
 from hepdann.plotting.quantities import Quantities
 from hepdann.runs.maps import Aligned, families_of
-from hepdann.runs.stacks.work import Workplace, _prepared, _stacks_of, write_aligned
+from hepdann.runs.stacks.worker_tasks import Workplace, _prepared, _stacks_of, write_aligned
 from hepdann.store.paths import RunPaths
 from hepdann.store.training_record import StartRecord
 from hepdann.tensors import open_tensors

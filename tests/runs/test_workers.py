@@ -26,7 +26,7 @@ from hepdann.runs.preparation import prepare_training
 from hepdann.runs.stacks.plan import StackPlan
 from hepdann.runs.stacks.shards import cut, shares_of
 from hepdann.runs.stacks.training import joined
-from hepdann.runs.stacks.work import Registered
+from hepdann.runs.stacks.worker_tasks import Registered
 from hepdann.training import Member
 
 SAME = ("model.safetensors", "history.csv", "scores.h5", "health.json")

@@ -30,7 +30,7 @@ from ..progress import Report, SideBySide, silent
 from ..stacks.plan import Places, made_sources, settings_of
 from ..stacks.shards import PAYS
 from ..stacks.training import HISTORY, Hooks
-from ..stacks.work import Workplace
+from ..stacks.worker_tasks import Workplace
 from .grid import Point, Result, Unit, plan_point, points_of, read_result, result_path, settings_at
 from .source import SourceOnly, load_source_only, train_source_only
 from .target import TargetRun
