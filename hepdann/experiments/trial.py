@@ -29,8 +29,8 @@ from ..parallel import Link
 from ..registry import ORACLE
 from ..runs.preparation import prepare_training
 from ..runs.stacks.plan import Places, StackPlan, group, plan_stacks
+from ..runs.stacks.shard_training import Hooks, ShardFiles, Trained, train_shard
 from ..runs.stacks.shards import Stacks
-from ..runs.stacks.training import Hooks, ShardFiles, Trained, train_shard
 from ..stats import proxy_distance
 from ..tensors import open_tensors
 from ..training import Member, Progress

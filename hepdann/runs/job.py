@@ -42,7 +42,7 @@ from .model_selection import add_recommendation, write_diagnosis
 from .preparation import folds_of, prepare_training, with_auxiliaries
 from .progress import Report, RunLog
 from .score_file import write_scores
-from .stacks.training import Hooks, Trained, history_of, model_of
+from .stacks.shard_training import Hooks, Trained, history_of, model_of
 from .training import RunTraining
 
 if TYPE_CHECKING:

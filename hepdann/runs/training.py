@@ -31,8 +31,8 @@ from .model_selection import label_by_teacher
 from .preparation import prepare_training
 from .progress import SideBySide
 from .stacks.plan import trained_on
+from .stacks.shard_training import Hooks, ShardFiles, Trained, load_shard, model_of, train_shard
 from .stacks.shards import Shard, Stacks, pays, planned_shards, shares_of
-from .stacks.training import Hooks, ShardFiles, Trained, load_shard, model_of, train_shard
 from .stacks.worker_tasks import (
     Workplace,
     can_overlap,

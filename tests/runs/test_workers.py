@@ -24,8 +24,8 @@ from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 from hepdann.runs import resume
 from hepdann.runs.preparation import prepare_training
 from hepdann.runs.stacks.plan import StackPlan
+from hepdann.runs.stacks.shard_training import joined
 from hepdann.runs.stacks.shards import cut, shares_of
-from hepdann.runs.stacks.training import joined
 from hepdann.runs.stacks.worker_tasks import Registered
 from hepdann.training import Member
 

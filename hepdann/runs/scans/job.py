@@ -28,8 +28,8 @@ from ..maps import calibrated_on, settle
 from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import Report, SideBySide, silent
 from ..stacks.plan import Places, made_sources, settings_of
+from ..stacks.shard_training import HISTORY, Hooks
 from ..stacks.shards import PAYS
-from ..stacks.training import HISTORY, Hooks
 from ..stacks.worker_tasks import Workplace
 from .grid import Point, Result, Unit, plan_point, points_of, read_result, result_path, settings_at
 from .source import SourceOnly, load_source_only, train_source_only

@@ -20,8 +20,8 @@ from ...registry import SOURCE_ONLY
 from ...training import Progress, StackTrainer
 from ...training.schedules import HistoryRow
 from ..stacks.plan import Places
+from ..stacks.shard_training import Hooks, ShardFiles, train_shard
 from ..stacks.shards import Stacks, shape_at
-from ..stacks.training import Hooks, ShardFiles, train_shard
 from .grid import plan_source
 
 

@@ -43,8 +43,8 @@ from ..maps import (
 )
 from ..model_selection import residuals_of, soft_labelled, write_diagnosis
 from ..stacks.plan import trained_on
+from ..stacks.shard_training import Hooks, ShardFiles, train_shard
 from ..stacks.shards import Shard, Stacks
-from ..stacks.training import Hooks, ShardFiles, train_shard
 from .grid import (
     AGAIN,
     Point,

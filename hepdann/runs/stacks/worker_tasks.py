@@ -31,8 +31,8 @@ from ..maps import Aligned, fit_alignments, read_calibrations, wanted_maps
 from ..model_selection import residuals_of, write_diagnosis
 from ..preparation import folds_of, prepare_training
 from .plan import trained_on
+from .shard_training import Hooks, ShardFiles, train_shard
 from .shards import Stacks
-from .training import Hooks, ShardFiles, train_shard
 
 
 @dataclass(frozen=True)
