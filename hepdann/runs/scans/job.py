@@ -32,7 +32,7 @@ from ..stacks.shard_training import HISTORY, Hooks
 from ..stacks.shards import PAYS
 from ..stacks.worker_tasks import Workplace
 from .grid import Point, Result, Unit, plan_point, points_of, read_result, result_path, settings_at
-from .source import SourceOnly, load_source_only, train_source_only
+from .source_only import SourceOnly, load_source_only, train_source_only
 from .target import TargetRun
 
 # Settings that hepdann may be left to choose; all targets have the same.

@@ -59,7 +59,7 @@ from .grid import (
     target_path,
     write_target,
 )
-from .source import SourceOnly
+from .source_only import SourceOnly
 
 Scores = NDArray[np.float32]
 TEST = SPLITS.index("test")
