@@ -22,7 +22,7 @@ from hepdann.domains import DomainEvents, auxiliary_sources, prepare, resident
 from hepdann.networks import NetworkShape
 from hepdann.runs.preparation import auxiliary_shifts
 from hepdann.runs.scans.grid import plan_point
-from hepdann.runs.stacks.plan import Places, resolve, settings_of, shape_of
+from hepdann.runs.stacks.plan import SourceIndices, resolve, settings_of, shape_of
 from hepdann.training import Member, Settings, StackTrainer
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)
@@ -64,7 +64,7 @@ def main() -> None:
         resident(events, domains.scaling, device="cpu")
         for events in (domains.source, *copies, domains.target)
     )
-    plans = plan_point(config.scan, train, Places(copies=len(copies)))
+    plans = plan_point(config.scan, train, SourceIndices(copies=len(copies)))
     taken: dict[str, list[float]] = {}
     for _ in range(given.rounds):
         for number, plan in enumerate(plans):

@@ -28,7 +28,7 @@ from ..outputs import write_whole
 from ..parallel import Link
 from ..registry import ORACLE
 from ..runs.preparation import prepare_training
-from ..runs.stacks.plan import Places, StackPlan, group, plan_stacks
+from ..runs.stacks.plan import SourceIndices, StackPlan, group, plan_stacks
 from ..runs.stacks.shard_training import Hooks, ShardFiles, Trained, train_shard
 from ..runs.stacks.shards import Stacks
 from ..stats import proxy_distance
@@ -193,7 +193,7 @@ class Trial:
             self.tensors.unlink(missing_ok=True)
         return members
 
-    def _plan(self, train: TrainConfig, places: Places, lean: bool) -> list[StackPlan]:
+    def _plan(self, train: TrainConfig, places: SourceIndices, lean: bool) -> list[StackPlan]:
         """The members of a run, the adversarial ones at each λ."""
         plans = plan_stacks(train, places, lean)
         members: list[Member] = [

@@ -18,7 +18,7 @@ from hepdann.errors import ConfigError, RunError
 from hepdann.runs import resume_scan
 from hepdann.runs.health_report import scan_lines
 from hepdann.runs.scans.grid import plan_point, points_of, seeds_of
-from hepdann.runs.stacks.plan import Places
+from hepdann.runs.stacks.plan import SourceIndices
 
 pytestmark = pytest.mark.usefixtures("few_trees")
 
@@ -172,7 +172,7 @@ def test_stacks_hold_whole_groups_and_every_member_once():
         }
     )
     assert [str(p) for p in points_of(config.scan)][:3] == ["sine t=1", "sine t=3", "gaussian t=1"]
-    plans = plan_point(config.scan, config.train, Places(oracle=True))
+    plans = plan_point(config.scan, config.train, SourceIndices(oracle=True))
     members = [(m.label, m.lambda_, m.seed) for plan in plans for m in plan.members]
     assert len(set(members)) == len(members) == 3 * (1 + 3 + 3)
     for plan in plans:

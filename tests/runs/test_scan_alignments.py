@@ -17,7 +17,7 @@ from hepdann.runs import resume_scan
 from hepdann.runs.maps import wanted_maps
 from hepdann.runs.model_selection import soft_labelled
 from hepdann.runs.scans.grid import Point, plan_point, settings_at
-from hepdann.runs.stacks.plan import Places, plan_stacks
+from hepdann.runs.stacks.plan import SourceIndices, plan_stacks
 from hepdann.tensors import Target
 
 pytestmark = pytest.mark.usefixtures("few_trees")
@@ -116,8 +116,8 @@ def test_plans_give_every_member_its_target_and_its_labelled_domains():
     assert wanted_maps(settings_at(config, Point())) == ("moments", "quantile")
     train: TrainConfig = config.train
     for plans in (
-        plan_point(config.scan, train, Places(oracle=True, copies=2)),
-        plan_stacks(train, Places(oracle=True, copies=2)),
+        plan_point(config.scan, train, SourceIndices(oracle=True, copies=2)),
+        plan_stacks(train, SourceIndices(oracle=True, copies=2)),
     ):
         members = {m.label: m for plan in plans for m in plan.members}
         assert members["quantile+dann"].target == 1

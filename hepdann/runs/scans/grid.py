@@ -20,7 +20,7 @@ from ...registry import ORACLE, SOURCE_ONLY
 from ...store.content import PointBaselines, PointResult
 from ...store.paths import ScanPaths
 from ...training import Member
-from ..stacks.plan import Places, StackPlan, group, member_of, trained_on
+from ..stacks.plan import SourceIndices, StackPlan, group, member_of, trained_on
 
 # Members times events of a step: activations of a stack stay in a core's cache, and the cost of
 # calling torch is shared (benchmarks/scan.py).
@@ -75,14 +75,14 @@ def settings_at(config: Config, point: Point, *, images: bool = False) -> TrainC
     return config.train.model_copy(update=changed)
 
 
-def plan_source(train: TrainConfig, places: Places, lean: bool = False) -> list[StackPlan]:
+def plan_source(train: TrainConfig, indices: SourceIndices, lean: bool = False) -> list[StackPlan]:
     """Source-only trains once: whatever the target is, it does not see it."""
-    members = [member_of(SOURCE_ONLY, 0.0, train.seed + k, places) for k in range(train.seeds)]
+    members = [member_of(SOURCE_ONLY, 0.0, train.seed + k, indices) for k in range(train.seeds)]
     return group(members, train, lean)
 
 
 def plan_point(
-    scan: ScanConfig, train: TrainConfig, places: Places, lean: bool = False
+    scan: ScanConfig, train: TrainConfig, indices: SourceIndices, lean: bool = False
 ) -> list[StackPlan]:
     """The stacks of one target.
 
@@ -92,7 +92,7 @@ def plan_point(
     """
     seeds = range(train.seed, train.seed + train.seeds)
     members = []
-    if places.oracle:
+    if indices.oracle:
         base = methods.get(SOURCE_ONLY)
         members += [Member(base, 0.0, k, source=1, name=ORACLE) for k in seeds]
     for name in train.methods:
@@ -101,10 +101,10 @@ def plan_point(
             continue
         target = 1 + trained_on(train).index(before) if before else 0
         for lambda_ in scan.lambda_ if methods.get(last).adversarial else [0.0]:
-            group_members = [member_of(last, lambda_, k, places) for k in seeds]
+            group_members = [member_of(last, lambda_, k, indices) for k in seeds]
             calibration, label = calibration_of(name), name if "+" in name else ""
             members += [
-                replace(m, target=target, source=places.source(m.method, calibration), name=label)
+                replace(m, target=target, source=indices.source(m.method, calibration), name=label)
                 for m in group_members
             ]
     assert isinstance(train.batch_size, int)

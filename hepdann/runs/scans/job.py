@@ -27,7 +27,7 @@ from ..health_report import require_tensorboard
 from ..maps import calibrated_on, settle
 from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import Report, SideBySide, silent
-from ..stacks.plan import Places, made_sources, settings_of
+from ..stacks.plan import SourceIndices, made_sources, settings_of
 from ..stacks.shard_training import HISTORY, Hooks
 from ..stacks.shards import PAYS
 from ..stacks.worker_tasks import Workplace
@@ -217,8 +217,10 @@ class ScanJob:
         holder = self.tensors if self.data is None else self.data
         known = bool(self.config.scan.shifts) or holder.has_truth
         copies, made = len(auxiliary_shifts(train)), made_sources(train)
-        places = Places(oracle and known, copies, made=made, calibrations=calibrated_on(train))
-        plans = plan_point(self.config.scan, train, places, not self.tensors.tabular)
+        indices = SourceIndices(
+            oracle and known, copies, made=made, calibrations=calibrated_on(train)
+        )
+        plans = plan_point(self.config.scan, train, indices, not self.tensors.tabular)
         return [(None, 0), *((k, len(plan.members)) for k, plan in enumerate(plans))]
 
     @property

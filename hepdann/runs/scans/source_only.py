@@ -19,7 +19,7 @@ from ...records import HistoryRowOf
 from ...registry import SOURCE_ONLY
 from ...training import Progress, StackTrainer
 from ...training.schedules import HistoryRow
-from ..stacks.plan import Places
+from ..stacks.plan import SourceIndices
 from ..stacks.shard_training import Hooks, ShardFiles, train_shard
 from ..stacks.shards import Stacks, shape_at
 from .grid import plan_source
@@ -114,7 +114,7 @@ def load_source_only(
     Raises:
         RunError: missing or damaged, or of another scan.
     """
-    (plan,) = plan_source(train, Places(), domains.images is not None)
+    (plan,) = plan_source(train, SourceIndices(), domains.images is not None)
     snapshots, shape = Snapshots(folder, fingerprint), shape_at(train, domains, plan)
     seeds = [member.seed for member in plan.members]
     loaded = [snapshots.load(epoch, shape, seeds) for epoch in range(1, train.epochs + 1)]

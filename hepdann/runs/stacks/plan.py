@@ -33,7 +33,7 @@ class StackPlan:
 
 
 @dataclass(frozen=True)
-class Places:
+class SourceIndices:
     """Where the sources of the stacks stand in their order: MC first, and the others if any.
 
     Attributes:
@@ -172,7 +172,7 @@ def shape_of(
     )
 
 
-def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[StackPlan]:
+def plan_stacks(train: TrainConfig, indices: SourceIndices, lean: bool = False) -> list[StackPlan]:
     """Group the members of a run into stacks; the baselines are always among them.
 
     An oracle trains if its source is there. ``lean`` source-only never looks at the target, which
@@ -184,11 +184,11 @@ def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[
         before, last = method_of(name)
         target = 1 + trained_on(train).index(before) if before else 0
         for k in range(train.seeds):
-            member = member_of(last, train.lambda_, train.seed + k, places)
-            source = places.source(member.method, calibration_of(name))
+            member = member_of(last, train.lambda_, train.seed + k, indices)
+            source = indices.source(member.method, calibration_of(name))
             label = name if "+" in name else ""
             members.append(replace(member, source=source, target=target, name=label))
-    if places.oracle:
+    if indices.oracle:
         members += [
             Member(methods.get(SOURCE_ONLY), 0.0, train.seed + k, source=1, name=ORACLE)
             for k in range(train.seeds)
@@ -196,10 +196,10 @@ def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[
     return group(members, train, lean)
 
 
-def member_of(name: str, lambda_: float, seed: int, places: Places) -> Member:
+def member_of(name: str, lambda_: float, seed: int, indices: SourceIndices) -> Member:
     """A member of a method, with the labelled domains that it trains on."""
     method = methods.get(name)
-    source, auxiliaries = places.source(method), places.auxiliaries(method)
+    source, auxiliaries = indices.source(method), indices.auxiliaries(method)
     return Member(method, lambda_, seed, source=source, auxiliaries=auxiliaries)
 
 

@@ -38,12 +38,20 @@ from ...tensors import Source, Target
 from ...training import StackTrainer, distributed
 from ..maps import aligned_target, calibrated_on
 from ..preparation import augment_of, auxiliary_shifts
-from .plan import Places, StackPlan, made_sources, plan_stacks, settings_of, shape_of, trained_on
+from .plan import (
+    SourceIndices,
+    StackPlan,
+    made_sources,
+    plan_stacks,
+    settings_of,
+    shape_of,
+    trained_on,
+)
 
 PAYS = 4_000_000  # events, each once for every network, from which processes repay their start
 _SHARE = 8  # networks side by side, of which more are hardly faster
 
-Plan = Callable[[TrainConfig, Places, bool], list[StackPlan]]
+Plan = Callable[[TrainConfig, SourceIndices, bool], list[StackPlan]]
 
 
 @dataclass(frozen=True)
@@ -126,8 +134,8 @@ def planned_shards(train: TrainConfig, domains: Domains, shares: int) -> list[Sh
     """The shards of a run on features, whatever the class fractions of its target will be."""
     oracle = train.oracle and truth_of(domains) is not None
     copies = len(auxiliary_shifts(train))
-    places = Places(oracle, copies, False, made_sources(train), calibrated_on(train))
-    return cut(plan_stacks(train, places), shares)
+    indices = SourceIndices(oracle, copies, False, made_sources(train), calibrated_on(train))
+    return cut(plan_stacks(train, indices), shares)
 
 
 class Stacks:
@@ -136,7 +144,7 @@ class Stacks:
     Args:
         correction: (C,) logarithm of the target's over the MC's class fractions, if they differ;
             what adapts is then trained on MC of the target's fractions.
-        plan: groups members into stacks, given the settings and the places of the sources, and
+        plan: groups members into stacks, given the settings and the indices of the sources, and
             whether source-only should not look at the target; by default the members of a run.
     """
 
@@ -185,8 +193,8 @@ class Stacks:
             stream = None if streams[0] is None else ChangedBlocks(streams[0], one.calibrated)
             self.sources.append(self._put(one.calibrated(domains.source), stream))
         again = adapted_source is not domains.source
-        places = Places(oracle, len(copies), again, made, names)
-        self.shards = cut(plan(train, places, False), workers, fold)
+        indices = SourceIndices(oracle, len(copies), again, made, names)
+        self.shards = cut(plan(train, indices, False), workers, fold)
         self._untaught = len(self.sources)
 
     def _put_images(
@@ -196,7 +204,7 @@ class Stacks:
         domains, device = self._domains, self.settings.device
         oracle = self.train.oracle and self._truth is not None
         names = calibrated_on(self.train)
-        plans = self._plan(self.train, Places(oracle, calibrations=names), True)
+        plans = self._plan(self.train, SourceIndices(oracle, calibrations=names), True)
         processes = shared_processes(self.train, plans, images=True)
         if processes.count > 1 and device == "cuda":
             device = f"cuda:{torch.cuda.current_device()}"  # other threads see another one
