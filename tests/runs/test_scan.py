@@ -17,7 +17,7 @@ from hepdann.config import Config
 from hepdann.errors import ConfigError, RunError
 from hepdann.runs import resume_scan
 from hepdann.runs.health_report import scan_lines
-from hepdann.runs.scans.grid import plan_point, points_of, seeds_of
+from hepdann.runs.scans.grid import plan_point, points_of, seed_groups
 from hepdann.runs.stacks.plan import SourceIndices
 
 pytestmark = pytest.mark.usefixtures("few_trees")
@@ -177,7 +177,7 @@ def test_stacks_hold_whole_groups_and_every_member_once():
     assert len(set(members)) == len(members) == 3 * (1 + 3 + 3)
     for plan in plans:
         assert len({(id(m.method.phases)) for m in plan.members}) == 1
-        assert all(len(seeds.members) == 3 for seeds in seeds_of(plan.members))
+        assert all(len(seeds.members) == 3 for seeds in seed_groups(plan.members))
         assert len(plan.members) <= 8
 
 

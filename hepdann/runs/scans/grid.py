@@ -40,7 +40,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Seeds:
+class SeedGroup:
     """The members of a stack that differ in nothing but the seed."""
 
     method: str
@@ -115,7 +115,7 @@ def plan_point(
 
 def _split(plan: StackPlan, size: int) -> Iterable[StackPlan]:
     """Cut a stack between groups into parts that are about equally large."""
-    groups = [[plan.members[k] for k in seeds.members] for seeds in seeds_of(plan.members)]
+    groups = [[plan.members[k] for k in seeds.members] for seeds in seed_groups(plan.members)]
     each = max(1, size // max(len(one) for one in groups))
     parts = math.ceil(len(groups) / each)
     bounds = [round(i * len(groups) / parts) for i in range(parts + 1)]
@@ -124,13 +124,13 @@ def _split(plan: StackPlan, size: int) -> Iterable[StackPlan]:
         yield replace(plan, members=members)
 
 
-def seeds_of(members: Sequence[Member]) -> list[Seeds]:
+def seed_groups(members: Sequence[Member]) -> list[SeedGroup]:
     """The groups of a stack, in its order."""
     places: dict[tuple[str, float | None], list[int]] = {}
     for k, member in enumerate(members):
         lambda_ = member.lambda_ if member.method.adversarial else None
         places.setdefault((member.label, lambda_), []).append(k)
-    return [Seeds(name, lambda_, tuple(ks)) for (name, lambda_), ks in places.items()]
+    return [SeedGroup(name, lambda_, tuple(ks)) for (name, lambda_), ks in places.items()]
 
 
 Result = dict[str, Any]

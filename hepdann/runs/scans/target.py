@@ -49,13 +49,13 @@ from .grid import (
     AGAIN,
     Point,
     Result,
-    Seeds,
+    SeedGroup,
     Unit,
     plan_point,
     read_result,
     read_target,
     result_path,
-    seeds_of,
+    seed_groups,
     target_path,
     write_target,
 )
@@ -218,7 +218,7 @@ class TargetRun(TargetMaps):
                 scores = self._score_aligned(network, name, events)
                 judge.watch(epochs, list(scores[:, judge.watched]), None)
             target = self._score_aligned(last, name, events)
-            seeds = Seeds(name, None, tuple(range(len(self.source_only.seeds))))
+            seeds = SeedGroup(name, None, tuple(range(len(self.source_only.seeds))))
             one, group = self._judge(
                 seeds, mc, target, epochs, self.source_only.history, self.source_only.seeds, None
             )
@@ -284,7 +284,7 @@ class TargetRun(TargetMaps):
         ]
         rows: list[Result] = []
         groups: list[Result] = []
-        for seeds in seeds_of(trainer.members):
+        for seeds in seed_groups(trainer.members):
             numbers = [m.seed for m in trainer.members]
             taught = None if seeds.method == ORACLE else teacher
             one, group = self._judge(seeds, mc, target, epochs, history, numbers, taught)
@@ -300,7 +300,7 @@ class TargetRun(TargetMaps):
 
     def _judge(
         self,
-        seeds: Seeds,
+        seeds: SeedGroup,
         mc: Scores,
         target: Scores,
         epochs: Epochs,
