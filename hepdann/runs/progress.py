@@ -69,7 +69,7 @@ class RunLog:
 
 
 @dataclass(eq=False)
-class SideBySide:
+class ParallelProgress:
     """Combines the progress of trainings in several processes.
 
     Attributes:

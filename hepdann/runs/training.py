@@ -29,7 +29,7 @@ from .health_report import failure_noted
 from .maps import Aligned, Calibrated, fit_alignments, wanted_maps
 from .model_selection import label_by_teacher
 from .preparation import prepare_training
-from .progress import SideBySide
+from .progress import ParallelProgress
 from .stacks.plan import trained_on
 from .stacks.shard_training import Hooks, ShardFiles, Trained, load_shard, model_of, train_shard
 from .stacks.shards import Shard, Stacks, pays, planned_shards, shares_of
@@ -233,7 +233,7 @@ def _in_processes(
     names = dict.fromkeys(name for shard in shards for name in shard.methods)
     what = f"{sum(members.values())} networks ({', '.join(names)}) in {workers} processes"
     run.hooks.tell(f"{what}; --workers 1 keeps to one")
-    combined = SideBySide(members)
+    combined = ParallelProgress(members)
 
     def report(number: Hashable, content: str | Progress) -> None:
         if isinstance(content, Progress):

@@ -26,7 +26,7 @@ from ...training import Progress
 from ..health_report import require_tensorboard
 from ..maps import calibrated_on, settle
 from ..preparation import auxiliary_shifts, prepare_training
-from ..progress import Report, SideBySide, silent
+from ..progress import ParallelProgress, Report, silent
 from ..stacks.plan import SourceIndices, made_sources, settings_of
 from ..stacks.shard_training import HISTORY, Hooks
 from ..stacks.shards import PAYS
@@ -161,7 +161,7 @@ class ScanJob:
             self.report(f"warning: {warning}", None)
         assert self.start_record is not None
         place = Workplace.of(self.start_record, settings, self.folder, self._files)
-        combined = SideBySide(members)
+        combined = ParallelProgress(members)
         before = settings.seeds + sum(n for unit, n in members.items() if unit not in waiting)
 
         def task(unit: Unit) -> Task:
