@@ -30,7 +30,7 @@ from .maps import Aligned, Calibrated, fit_alignments, wanted_maps
 from .model_selection import label_by_teacher
 from .preparation import prepare_training
 from .progress import ParallelProgress
-from .stacks.plan import trained_on
+from .stacks.plan import trained_alignments
 from .stacks.shard_training import Hooks, ShardFiles, Trained, load_shard, model_of, train_shard
 from .stacks.shards import Shard, Stacks, pays, planned_shards, shares_of
 from .stacks.worker_tasks import (
@@ -80,7 +80,7 @@ class RunTraining:
         Returns:
             The diagnosis and the alignments; ``None`` for what was stopped, or is not wanted.
         """
-        place, train, names = self._place, self.train, trained_on(self.train)
+        place, train, names = self._place, self.train, trained_alignments(self.train)
         shares = self._shares(domains)
         shards = planned_shards(train, domains, shares)
         fit = bool(set(wanted_maps(train)) - set(names))
@@ -172,7 +172,7 @@ class RunTraining:
             return
         for number, maps in enumerate(aligned):
             fold = None if self.train.folds is None else number
-            write_aligned(self.folder, maps, trained_on(self.train), fold)
+            write_aligned(self.folder, maps, trained_alignments(self.train), fold)
         place = self._place
         tasks: dict[Hashable, Task] = {
             one.number: partial(train_share, place, one.number, self._shares(folds[0]), one.fold)
@@ -325,7 +325,7 @@ def suggest_rates(
     ]
     asked = asked.model_copy(update={"methods": known, "oracle": False})
     domains, train = prepare_training(asked, tensors, data)
-    aligned = fit_alignments(domains, trained_on(train), estimate=None, seed=train.seed)
+    aligned = fit_alignments(domains, trained_alignments(train), estimate=None, seed=train.seed)
     stacks = Stacks(train, domains, aligned.maps)
     return [
         StackRates(shard.methods, find_learning_rate(stacks.trainer(shard)))

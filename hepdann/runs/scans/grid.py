@@ -20,7 +20,7 @@ from ...registry import ORACLE, SOURCE_ONLY
 from ...store.content import PointBaselines, PointResult
 from ...store.paths import ScanPaths
 from ...training import Member
-from ..stacks.plan import SourceIndices, StackPlan, group, member_of, trained_on
+from ..stacks.plan import SourceIndices, StackPlan, group, member_of, trained_alignments
 
 # Members times events of a step: activations of a stack stay in a core's cache, and the cost of
 # calling torch is shared (benchmarks/scan.py).
@@ -88,7 +88,8 @@ def plan_point(
 
     Returns:
         Stacks of whole groups of seeds, none larger than it pays, and never less than one group.
-        Their targets are the plain one and those that ``trained_on(train)`` leaves, in this order.
+        Their targets are the plain one and those that ``trained_alignments(train)`` leaves, in
+        this order.
     """
     seeds = range(train.seed, train.seed + train.seeds)
     members = []
@@ -99,7 +100,7 @@ def plan_point(
         before, last = method_of(name)
         if name == SOURCE_ONLY:
             continue
-        target = 1 + trained_on(train).index(before) if before else 0
+        target = 1 + trained_alignments(train).index(before) if before else 0
         for lambda_ in scan.lambda_ if methods.get(last).adversarial else [0.0]:
             group_members = [member_of(last, lambda_, k, indices) for k in seeds]
             calibration, label = calibration_of(name), name if "+" in name else ""

@@ -42,7 +42,7 @@ from ..maps import (
     wanted_maps,
 )
 from ..model_selection import residuals_of, soft_labelled, write_diagnosis
-from ..stacks.plan import trained_on
+from ..stacks.plan import trained_alignments
 from ..stacks.shard_training import Hooks, ShardFiles, train_shard
 from ..stacks.shards import Shard, Stacks
 from .grid import (
@@ -274,7 +274,7 @@ class TargetRun(TargetMaps):
             target = np.empty(shape, np.float32)
             target_of = np.array([m.target for m in trainer.members])
             for number in np.unique(target_of):
-                events = self.aligned[(SOURCE_ONLY, *trained_on(self.train))[number]]
+                events = self.aligned[(SOURCE_ONLY, *trained_alignments(self.train))[number]]
                 same_target = target_of == number
                 target[same_target] = self._score(network, events, statistics)[same_target]
         lambdas = [m.lambda_ if m.method.adversarial else None for m in trainer.members]

@@ -182,7 +182,7 @@ def plan_stacks(train: TrainConfig, indices: SourceIndices, lean: bool = False) 
     members = []
     for name in dict.fromkeys([SOURCE_ONLY, *train.methods]):
         before, last = method_of(name)
-        target = 1 + trained_on(train).index(before) if before else 0
+        target = 1 + trained_alignments(train).index(before) if before else 0
         for k in range(train.seeds):
             member = member_of(last, train.lambda_, train.seed + k, indices)
             source = indices.source(member.method, calibration_of(name))
@@ -209,7 +209,7 @@ def made_sources(train: TrainConfig) -> tuple[str, ...]:
     return tuple(name for name in names if methods.get(name).source is not None)
 
 
-def trained_on(train: TrainConfig) -> tuple[str, ...]:
+def trained_alignments(train: TrainConfig) -> tuple[str, ...]:
     """Alignments whose images of the target are trained on: the stacks' further targets."""
     return tuple(dict.fromkeys(filter(None, (method_of(name)[0] for name in train.methods))))
 

@@ -45,7 +45,7 @@ from .plan import (
     plan_stacks,
     settings_of,
     shape_of,
-    trained_on,
+    trained_alignments,
 )
 
 PAYS = 4_000_000  # events, each once for every network, from which processes repay their start
@@ -169,7 +169,7 @@ class Stacks:
         streams = domains.blocks or (None, None)
         self.sources = [self._put(domains.source, streams[0])]
         self.targets = [self._put(domains.target, streams[1])]
-        for name in trained_on(train):
+        for name in trained_alignments(train):
             self.targets.append(self._put(aligned_target(domains, maps[name])))
         if train.oracle and self._truth is not None:
             self.sources.append(self._put(oracle_source(self._truth, domains.target)))
@@ -218,7 +218,7 @@ class Stacks:
         self.targets = [put(domains.target, images.target, blocks=streams[1])]
         if oracle and self._truth is not None:
             self.sources.append(put(oracle_source(self._truth, domains.target), images.target))
-        for name in trained_on(self.train):
+        for name in trained_alignments(self.train):
             target = aligned_target(domains, maps[name])
             assert isinstance(target, ObjectTarget)  # no alignment is of images
             self.targets.append(put(target, target.objects))

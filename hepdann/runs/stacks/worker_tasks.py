@@ -30,7 +30,7 @@ from ...training import Clock
 from ..maps import Aligned, fit_alignments, read_calibrations, wanted_maps
 from ..model_selection import residuals_of, write_diagnosis
 from ..preparation import folds_of, prepare_training
-from .plan import trained_on
+from .plan import trained_alignments
 from .shard_training import Hooks, ShardFiles, train_shard
 from .shards import Stacks
 
@@ -126,7 +126,7 @@ def can_overlap(train: TrainConfig) -> bool:
     """
     if train.workers != "auto" or processes_for("auto", 2, pays=True) < 2:
         return False
-    names = set(wanted_maps(train)) - set(trained_on(train))
+    names = set(wanted_maps(train)) - set(trained_alignments(train))
     parts = {part for name in names for part in name.split("+")}
     taught = any(methods.get(method_of(name)[1]).taught for name in train.methods)
     return parts <= set(ALIGNMENTS.own) and not taught
