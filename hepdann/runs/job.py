@@ -30,11 +30,11 @@ from .maps import (
     Aligned,
     Calibrated,
     calibrated_on,
+    check_calibrations,
     fit_alignments,
     fit_calibrations,
     fold_estimate,
     read_calibrations,
-    settle,
     wanted_maps,
     write_calibrations,
 )
@@ -83,7 +83,7 @@ class Job:
         domains, train = prepare_training(asked, self.tensors, self.data, self.shift)
         self.tensors = domains.tensors
         train = with_auxiliaries(train)
-        settle(train)
+        check_calibrations(train)
         self.config = self.config.model_copy(update={"train": train})
         if train.tensorboard:
             require_tensorboard()

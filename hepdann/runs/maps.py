@@ -155,8 +155,8 @@ def reference(source: Source, correction: Sequence[float] | None) -> Source:
     return replace(source, weight=weight.astype(np.float32))
 
 
-KNOWN = "calibrated-known"
-KNOWING = (KNOWN, PARAMETRISED)  # in a study the family that made the target
+CALIBRATED_KNOWN = "calibrated-known"
+FAMILY_KNOWN = (CALIBRATED_KNOWN, PARAMETRISED)  # in a study the family that made the target
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,14 +201,14 @@ def families_of(train: TrainConfig, name: str, objects: Objects | None = None) -
     """
     named, shift = train.calibration.families, train.shift
     if shift is None:
-        if name == KNOWN:
+        if name == CALIBRATED_KNOWN:
             raise ConfigError(
-                f"{KNOWN} is a row of studies, and nobody knows the family of data",
+                f"{CALIBRATED_KNOWN} is a row of studies, and nobody knows the family of data",
                 where="train.methods",
                 mend="write calibrated, which tries all families on data",
             )
         return named
-    if name in KNOWING:
+    if name in FAMILY_KNOWN:
         return named
     same = same_families(shift.name)
     for text in named or ():
@@ -216,13 +216,13 @@ def families_of(train: TrainConfig, name: str, objects: Objects | None = None) -
             raise ConfigError(
                 f"{text} is the family that made the target: it would show the answer",
                 where="train.calibration.families",
-                mend=f"leave it out, or train {KNOWN}",
+                mend=f"leave it out, or train {CALIBRATED_KNOWN}",
             )
     known = shift_families() if objects is None else object_families(objects)
     return named or [*(f for f in known if not set(f.split("+")) & set(same)), "free"]
 
 
-def settle(train: TrainConfig) -> None:
+def check_calibrations(train: TrainConfig) -> None:
     """Refuse what no calibration can be fitted for, before anything is done."""
     for name in calibrated_on(train):
         families_of(train, name)
@@ -239,7 +239,7 @@ def fit_calibrations(
     fitted: dict[object, CalibrationReport] = {}  # methods may share one
     for name in calibrated_on(train):
         families = families_of(train, name, objects)
-        knows = train.shift is not None and name in KNOWING
+        knows = train.shift is not None and name in FAMILY_KNOWN
         key = knows, families and tuple(families)
         if key not in fitted:
             scaled_by = None  # the MC that fixed the scales of pseudo-data, if it is in memory

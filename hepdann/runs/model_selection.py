@@ -39,7 +39,7 @@ from ..stats.threads import one_thread, side_by_side
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Source, Target
-from .maps import KNOWING, Aligned, Calibrated, aligned_target, outside_test, reference
+from .maps import FAMILY_KNOWN, Aligned, Calibrated, aligned_target, outside_test, reference
 
 _MOST = 20_000  # events of each domain on which the methods are compared
 
@@ -85,7 +85,7 @@ def add_recommendation(
     unfit = [
         name
         for name in calibrated[0]
-        if (name in KNOWING and folds[0].kind != "data")
+        if (name in FAMILY_KNOWN and folds[0].kind != "data")
         or name not in models[0].parts
         or any(fold[name].verdict == "not closed" for fold in calibrated)
     ]

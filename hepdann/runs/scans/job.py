@@ -24,7 +24,7 @@ from ...store.training_record import StartRecord
 from ...tensors import Tensors
 from ...training import Progress
 from ..health_report import require_tensorboard
-from ..maps import calibrated_on, settle
+from ..maps import calibrated_on, check_calibrations
 from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import ParallelProgress, Report, silent
 from ..stacks.plan import SourceIndices, made_sources, settings_of
@@ -77,7 +77,7 @@ class ScanJob:
         asked = self.config.train
         for point in self.points:
             auxiliary_shifts(self._settings(point))
-            settle(self._settings(point))
+            check_calibrations(self._settings(point))
         refuse(
             (self.tensors.objects and calibrated_on(asked),
              "maps objects, which a scan does not", "train.methods",
