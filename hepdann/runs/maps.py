@@ -147,7 +147,7 @@ def _fit(
     return done[name]
 
 
-def reference(source: Source, correction: Sequence[float] | None) -> Source:
+def reweighted_source(source: Source, correction: Sequence[float] | None) -> Source:
     """The source with the class fractions that aligned events are compared at."""
     if correction is None:
         return source

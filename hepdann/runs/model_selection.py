@@ -39,7 +39,7 @@ from ..stats.threads import one_thread, side_by_side
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Source, Target
-from .maps import FAMILY_KNOWN, Aligned, Calibrated, aligned_target, outside_test, reference
+from .maps import FAMILY_KNOWN, Aligned, Calibrated, aligned_target, outside_test, reweighted_source
 
 _MOST = 20_000  # events of each domain on which the methods are compared
 
@@ -149,7 +149,7 @@ class _AtExpectedShare:
         self._scores: dict[str, NDArray[np.float32]] = {}
         self._share = math.nan
         if len(model.classes) == 2 and SOURCE_ONLY in model.parts:
-            mc = reference(outside_test(domains.source, _MOST), model.correction)
+            mc = reweighted_source(outside_test(domains.source, _MOST), model.correction)
             accepted = model.score(mc.features, SOURCE_ONLY, "source").mean[:, 1] > 0.5
             weight = np.asarray(mc.weight, dtype=np.float64)
             self._share = float(weight @ accepted / weight.sum())
@@ -275,7 +275,7 @@ def residuals_of(
         if name in aligned.maps:
             rows = domains.target.split != SPLITS.index("test")
             mapped = aligned_target(domains, aligned.maps[name], rows)
-        compared = source if name == SOURCE_ONLY else reference(source, aligned.correction)
+        compared = source if name == SOURCE_ONLY else reweighted_source(source, aligned.correction)
         if name in calibrated:
             compared = calibrated[name].calibration.calibrated(source)
         try:

@@ -17,7 +17,7 @@ from ..inference import Inputs, Model, object_scores
 from ..store.scores_file import MOVED, ScoreWriter, writing_scores
 from ..store.scores_reader import TensorRows, moved_to, rows_of_events
 from ..tensors import SPLITS, Objects, Target, Tensors, fold_of
-from .maps import aligned_target, reference
+from .maps import aligned_target, reweighted_source
 
 _LATENT_ROWS = 5_000
 TRACKING = ("track_segment", "track_segments")  # spectators that hold an experiment's baseline
@@ -79,7 +79,9 @@ def write_scores(
             else:
                 _write_truth_of_mc(group, domains, tensors)
             if name == "mc" and models[0].correction is not None:  # to compare aligned events with
-                weights = [reference(domains.source, one.correction).weight for one in models]
+                weights = [
+                    reweighted_source(domains.source, one.correction).weight for one in models
+                ]
                 group["reference_weight"] = np.choose(0 if fold is None else fold, weights)
             for method in model.methods:
                 _score(writer, name, model, events, domains.inputs(domain), method, domain, fold)

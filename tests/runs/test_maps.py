@@ -24,7 +24,7 @@ from hepdann.evaluation import open_scores
 from hepdann.inference import corrected, load_model
 from hepdann.methods import method_of
 from hepdann.records import Stored
-from hepdann.runs.maps import fit_alignments, reference, wanted_maps
+from hepdann.runs.maps import fit_alignments, reweighted_source, wanted_maps
 from hepdann.runs.stacks.shards import Stacks
 from hepdann.store.working_points import STORED
 from hepdann.tensors import Source, Target
@@ -141,7 +141,7 @@ def test_alignments_are_fitted_at_the_fractions_of_the_target():
     np.testing.assert_allclose(
         found.correction, np.log(estimate.value / estimate.source), rtol=1e-6
     )
-    like = reference(source, found.correction)
+    like = reweighted_source(source, found.correction)
     fractions = alignment.source_fractions(like)
     np.testing.assert_allclose(fractions, estimate.value, atol=0.01)
     mapped = found.maps["quantile"].apply(data.features)
