@@ -166,7 +166,7 @@ class RunTraining:
         self, all_stacks: Sequence[Stacks], aligned: Sequence[Aligned], folds: Sequence[Domains]
     ) -> None:
         """Train in worker processes what waits for no teacher, if there are workers."""
-        shards = [shard for stacks in all_stacks for shard in stacks.labelled]
+        shards = [shard for stacks in all_stacks for shard in stacks.without_teacher]
         workers = processes_for(self.train.workers, len(shards), pays=pays(self.train, folds[0]))
         if self._done or workers < 2:
             return
@@ -189,13 +189,15 @@ class RunTraining:
         calibrated: Mapping[str, Calibrated],
     ) -> list[Trained]:
         """Train or load the shards of a fold; those that learn from a teacher behind the others."""
-        waiting = [shard for shard in stacks.shards if stacks.unlabelled(shard)]
-        done = [self._train_or_load(stacks, shard, load=self._done) for shard in stacks.labelled]
+        waiting = [shard for shard in stacks.shards if stacks.waits_for_teacher(shard)]
+        done = [
+            self._train_or_load(stacks, shard, load=self._done) for shard in stacks.without_teacher
+        ]
         if waiting and all(one.whole for one in done):  # the teacher is
             model = model_of([one.trainer for one in done], events, maps, calibrated)
             labels, name = label_by_teacher(model, events, maps)
             self.hooks.tell(f"{waiting[0].prefix}self-training: {name} labels the target")
-            stacks.teach(labels)
+            stacks.add_pseudo_labelled(labels)
             done += [self._train_or_load(stacks, shard) for shard in waiting]
         return done
 

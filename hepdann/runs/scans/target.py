@@ -240,10 +240,10 @@ class TargetRun(TargetMaps):
         stacks, teacher, name = self.stacks, None, self.baselines()["teacher"]
         if not self.domains.tensors.views:  # which have no teacher
             teacher = self._teach(name, self._held_out)
-        if stacks.unlabelled(shard):
+        if stacks.waits_for_teacher(shard):
             target = self.domains.target
             taught = self._teach(name, np.ones(len(target), np.bool_))
-            stacks.teach(soft_labelled(target, taught, self.domains.source.classes))
+            stacks.add_pseudo_labelled(soft_labelled(target, taught, self.domains.source.classes))
         files = ShardFiles.of_scan(self.folder, path.stem)
         observer = _Observer(self.judge, teacher, files.scores)
         done = train_shard(shard, stacks, files, self.fingerprint, hooks, observer)

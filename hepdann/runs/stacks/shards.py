@@ -236,17 +236,17 @@ class Stacks:
         scaling, nuisances = self._domains.scaling, self._domains.nuisances
         return resident(events, scaling, device=device, blocks=blocks, nuisances=nuisances)
 
-    def unlabelled(self, shard: Shard) -> bool:
-        """Whether a shard waits for :meth:`teach`."""
+    def waits_for_teacher(self, shard: Shard) -> bool:
+        """Whether a shard waits for :meth:`add_pseudo_labelled`."""
         taught = any(member.method.taught for member in shard.plan.members)
         return taught and len(self.sources) == self._untaught
 
     @property
-    def labelled(self) -> list[Shard]:
+    def without_teacher(self) -> list[Shard]:
         """Shards that wait for no teacher."""
-        return [shard for shard in self.shards if not self.unlabelled(shard)]
+        return [shard for shard in self.shards if not self.waits_for_teacher(shard)]
 
-    def teach(self, events: Source) -> None:
+    def add_pseudo_labelled(self, events: Source) -> None:
         """Add the target as a teacher labels it, which taught methods train on."""
         self.sources.append(self._put(events))
 
