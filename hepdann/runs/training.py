@@ -32,7 +32,7 @@ from .preparation import prepare_training
 from .progress import ParallelProgress
 from .stacks.plan import trained_alignments
 from .stacks.shard_training import Hooks, ShardFiles, Trained, load_shard, model_of, train_shard
-from .stacks.shards import Shard, Stacks, pays, planned_shards, shares_of
+from .stacks.shards import Shard, Stacks, pays, planned_shards, share_count
 from .stacks.worker_tasks import (
     Workplace,
     can_overlap,
@@ -213,7 +213,7 @@ class RunTraining:
         return Workplace.of(self.start_record, self.train, self.folder, self.files)
 
     def _shares(self, domains: Domains) -> int:
-        return shares_of(self.start_record.config.train, self.train, domains)
+        return share_count(self.start_record.config.train, self.train, domains)
 
 
 def _in_processes(

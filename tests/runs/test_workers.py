@@ -25,7 +25,7 @@ from hepdann.runs import resume
 from hepdann.runs.preparation import prepare_training
 from hepdann.runs.stacks.plan import StackPlan
 from hepdann.runs.stacks.shard_training import joined
-from hepdann.runs.stacks.shards import cut, shares_of
+from hepdann.runs.stacks.shards import cut, share_count
 from hepdann.runs.stacks.worker_tasks import Registered
 from hepdann.training import Member
 
@@ -231,11 +231,11 @@ def test_shares_follow_from_the_settings_alone(tensors, monkeypatch):
     """Long trainings are cut into stacks of about eight, whoever trains them."""
     train = Config().train.model_copy(update={"workers": "auto"})
     domains, train = prepare_training(train, hepdann.open_tensors(tensors), None, shifts.sine(t=3))
-    assert shares_of(train, train, domains) == 1
+    assert share_count(train, train, domains) == 1
     monkeypatch.setattr("hepdann.runs.stacks.shards.PAYS", 0)
-    assert shares_of(train, train, domains) == 2  # 15 networks
+    assert share_count(train, train, domains) == 2  # 15 networks
     more = train.model_copy(update={"workers": 4})
-    assert shares_of(more, train, domains) == 4
+    assert share_count(more, train, domains) == 4
 
 
 def test_workers_are_for_processors_alone(tensors, tmp_path, monkeypatch):

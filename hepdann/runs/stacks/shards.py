@@ -118,7 +118,7 @@ def pays(train: TrainConfig, domains: Domains) -> bool:
     return events >= PAYS and train.device == "cpu" and domains.images is None
 
 
-def shares_of(began: TrainConfig, train: TrainConfig, domains: Domains) -> int:
+def share_count(began: TrainConfig, train: TrainConfig, domains: Domains) -> int:
     """Shares that the members of a run are cut into.
 
     They follow from the settings and the events, not from the machine: the bits are the same for
