@@ -207,7 +207,7 @@ def _unsaid(tensors: Tensors) -> SchemaError:
 
 
 @dataclass(frozen=True)
-class Like:
+class EarlierConversion:
     """What the conversion of new data takes over from a tensor file.
 
     Attributes:
@@ -223,9 +223,9 @@ class Like:
     origin: dict[str, Any]
 
 
-def like(
+def conversion_like(
     tensors: Tensors, mc: Sequence[str], data: Sequence[str], config: ConversionConfig
-) -> Like:
+) -> EarlierConversion:
     """Compose the conversion of ``data`` into the columns of a tensor file.
 
     Features (with sentinels, indicators, units and the imputed values), spectators, cut, data
@@ -281,7 +281,7 @@ def like(
     origin = {"path": str(tensors.path), "created": tensors.provenance.get("created")}
     # copied past the check that a configuration has MC
     whole = ConversionConfig(convert=convert).model_copy(update={"samples": [sample]})
-    return Like(whole, label, classes, origin)
+    return EarlierConversion(whole, label, classes, origin)
 
 
 def _refuse_settings(config: ConversionConfig, tensors: Tensors) -> None:

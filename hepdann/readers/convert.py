@@ -35,7 +35,7 @@ from .root.baskets import Locations
 from .root.opening import reading
 
 if TYPE_CHECKING:
-    from .conversion_record import Like
+    from .conversion_record import EarlierConversion
 
 _SEVERAL = {"features", "spectators", "classes", "event_id"}
 ObjectSettings = Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None]
@@ -204,9 +204,9 @@ def convert_files(
         )
     earlier = None
     if like is not None:
-        from .conversion_record import like as take_over
+        from .conversion_record import conversion_like
 
-        earlier = take_over(open_tensors(like), mc, data, config)
+        earlier = conversion_like(open_tensors(like), mc, data, config)
         mc, data, config = (), (), earlier.config
     read = choose_reader(reader)
     skips = Skips(allowed=skip_bad)
@@ -249,11 +249,11 @@ class _TableConversion:
         truth: TruthReader | None,
         skips: Skips,
         progress: Callable[[int, int], None] | None,
-        like: Like | None,
+        earlier: EarlierConversion | None,
         reader: Reader,
     ) -> None:
         self.plan, self.config, self.reader = plan, plan.config, reader
-        self.truth, self.like, self.skips, self.progress = truth, like, skips, progress
+        self.truth, self.earlier, self.skips, self.progress = truth, earlier, skips, progress
         self.tally = Tally(plan)
         self.inputs: dict[str, dict[str, Any]] = {}
         self.done, self.total = 0, sum(s.source.entries for s in plan.samples)
@@ -283,7 +283,7 @@ class _TableConversion:
         features = self.tally.features
         of_mc = [one for one in features if one.domain == "mc"]
         warnings: tuple[str, ...] = ()
-        if self.like is None:
+        if self.earlier is None:
             warnings = doubts(plan, self.config, of_mc, output)
         return ConversionSummary(
             output=output,
@@ -384,7 +384,7 @@ class _TableConversion:
                 for s in plan.samples
             ],
         }
-        extra = {} if self.like is None else {"like": self.like.origin}
+        extra = {} if self.earlier is None else {"like": self.earlier.origin}
         inputs = [*self.inputs.values()]
         inputs += [self._describe(path) for path in truth if path not in self.inputs]
         mask = self.config.convert.lumi_mask

@@ -15,7 +15,7 @@ from ..config import ConversionConfig, ConvertConfig, SampleConfig
 from ..errors import ConfigError, ReadError
 from ..inputs import file_stamp
 from ..tensors import Jagged, View, event_ids
-from .conversion_record import Conversion, ConvertedSample, Like
+from .conversion_record import Conversion, ConvertedSample, EarlierConversion
 from .files import FileRef
 from .pictures.convert import COLOUR, GREY, VIEW, image_blocks, picture_ids
 from .pictures.files import open_pictures
@@ -126,8 +126,8 @@ class RowReader:
         config = SampleConfig(name=sample.name, files=[self.file.path], role="data", cut=sample.cut)
         entry = Input(config, (self.file,), "data", True, f"sample '{sample.name}'")
         whole = ConversionConfig(convert=convert)
-        like = Like(whole, None, (), {})
-        return plan_conversion([entry], whole, like, choose_reader("auto"), Skips())
+        earlier = EarlierConversion(whole, None, (), {})
+        return plan_conversion([entry], whole, earlier, choose_reader("auto"), Skips())
 
     def _named(self, sample: ConvertedSample) -> list[str] | None:
         """The branches that identify its events by name; ``None`` if all scalars together do."""

@@ -24,7 +24,7 @@ from .labels import class_names, distinct_labels, find_label
 from .plan import ImagePlan, Plan, make_plan
 
 if TYPE_CHECKING:
-    from ..conversion_record import Like
+    from ..conversion_record import EarlierConversion
 
 SEGMENTS = tuple(f"segment {number}" for number in range(11))
 _PLANES = (67, 68, 173, 174)  # plane codes of the two sizes, without and with "no plane"
@@ -33,7 +33,7 @@ _PLANES = (67, 68, 173, 174)  # plane codes of the two sizes, without and with "
 def plan_conversion(
     inputs: Sequence[Input],
     config: ConversionConfig,
-    earlier: Like | None,
+    earlier: EarlierConversion | None,
     read: BlockReader,
     skips: Skips,
 ) -> Plan:
@@ -67,7 +67,7 @@ def _of_images(
     images: ImagePlan,
     read: BlockReader,
     skips: Skips,
-    earlier: Like | None,
+    earlier: EarlierConversion | None,
 ) -> Plan:
     """Choose label, event id and spectators of events with images, where the user does not."""
     # the label is the segment of the vertex, as it is stored or as the plane code gives it;
