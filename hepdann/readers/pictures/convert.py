@@ -30,7 +30,7 @@ from ..files import FileRef, resolve
 from ..pipeline.summary import ClassCount, ConversionSummary, FileCount
 from ..planning.input_samples import wanted_samples
 from .files import is_pictures, open_labels, open_pictures
-from .folders import Pictures, brought
+from .folders import Pictures, resize_pictures
 
 _OF_TABLES = (
     "tree", "features", "spectators", "label", "weight", "data_weight", "cut", "missing",
@@ -398,7 +398,7 @@ def image_blocks(
     held: list[NDArray[np.uint8]] = []
     size, standardise = (view.height, view.width), settings.contrast is not None
     for pictures in part.blocks():
-        held.append(brought(pictures, size, view.channels, standardise=standardise))
+        held.append(resize_pictures(pictures, size, view.channels, standardise=standardise))
         if len(pictures) > 1 or len(held) == _GROUP:
             yield np.concatenate(held)
             held = []

@@ -53,7 +53,7 @@ class Pictures:
     blocks: Callable[[], Iterator[NDArray[np.uint8]]]
 
 
-def brought(
+def resize_pictures(
     pictures: NDArray[np.uint8], size: tuple[int, int], channels: int, *, standardise: bool = False
 ) -> NDArray[np.uint8]:
     """Pictures in one size and colour.
