@@ -27,7 +27,7 @@ from .pipeline.range_task import Done, RangeCounts, Tally, Work
 from .pipeline.summary import ConversionSummary
 from .planning.conversion import plan_conversion
 from .planning.input_samples import Skips, divide_by_counters, gather
-from .planning.labels import doubts
+from .planning.labels import likely_mistakes
 from .planning.plan import Plan, SamplePlan
 from .planning.selection import mark_duplicates
 from .prescan import FileScan
@@ -284,7 +284,7 @@ class _TableConversion:
         of_mc = [one for one in features if one.domain == "mc"]
         warnings: tuple[str, ...] = ()
         if self.earlier is None:
-            warnings = doubts(plan, self.config, of_mc, output)
+            warnings = likely_mistakes(plan, self.config, of_mc, output)
         return ConversionSummary(
             output=output,
             files=tuple(self.tally.files),

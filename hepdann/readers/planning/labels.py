@@ -338,7 +338,7 @@ def _label_values(
         yield to_labels(values, sample.label.text, file, (block.start, block.start + len(block)))
 
 
-def doubts(
+def likely_mistakes(
     plan: Plan, config: ConversionConfig, stats: Sequence[FeatureStats], output: Path
 ) -> tuple[str, ...]:
     """A line for each branch that was probably meant for something else.
