@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hepdann import plotting
-from hepdann.evaluation.curves import ScanCurves, below
+from hepdann.evaluation.curves import ScanCurves, gap_to
 
 SHIFT = "sine"
 DPI = 62
@@ -32,7 +32,7 @@ def against_t(scan: ScanCurves) -> Figure:
         upper = figure.add_subplot(grid[0, column])
         lower = figure.add_subplot(grid[1, column], sharex=upper)
         upper.tick_params(axis="x", which="both", labelbottom=False)
-        plotting.sweep(found, label, "t", below=below(found), ax=upper, below_ax=lower)
+        plotting.sweep(found, label, "t", below=gap_to(found), ax=upper, below_ax=lower)
     right = figure.add_subplot(grid[:, 2])
     plotting.sweep(scan.against_t(SHIFT, "consistency"), "Consistency", "t", ax=right)
     return figure

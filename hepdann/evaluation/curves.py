@@ -291,7 +291,7 @@ class ScanCurves:
         }
 
 
-def below(sweeps: Mapping[str, Sweep], reference: str = ORACLE) -> dict[str, Sweep]:
+def gap_to(sweeps: Mapping[str, Sweep], reference: str = ORACLE) -> dict[str, Sweep]:
     """Each method less the mean of the reference, where both were scanned; empty without it."""
     if reference not in sweeps:
         return {}

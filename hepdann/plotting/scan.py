@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from ..config import PlotConfig
-from ..evaluation.curves import ScanCurves, Sweep, below
+from ..evaluation.curves import ScanCurves, Sweep, gap_to
 from ..store.paths import RunPaths
 from ..store.reading import config_of
 from .axes.styles import readable
@@ -70,7 +70,7 @@ def _against_t(scan: ScanCurves) -> Iterator[FigureJob]:
         if kind == "accuracy":
             height = scan.majority(next(place for place in scan.targets if place[0] == shift))
             level = None if height is None else ("majority class", height)
-        under = below(curves) if kind != "consistency" else {}
+        under = gap_to(curves) if kind != "consistency" else {}
         title = f"{readable(shift)}, {_CHOSEN}"
         return sweep(curves, _FIGURES[kind][1], "t", below=under, level=level, title=title)
 

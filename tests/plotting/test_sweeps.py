@@ -10,7 +10,7 @@ import pytest
 from hepdann import plotting
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
-from hepdann.evaluation.curves import ScanCurves, Sweep, below
+from hepdann.evaluation.curves import ScanCurves, Sweep, gap_to
 from hepdann.evaluation.latent import Embedding, embed
 from hepdann.plotting.scan import _at_targets
 
@@ -29,7 +29,7 @@ SWEEPS = {
 
 def test_a_line_and_a_band_a_method():
     with plotting.style("CMS"):
-        ax = plotting.sweep(SWEEPS, "Target accuracy", "t", below=below(SWEEPS))
+        ax = plotting.sweep(SWEEPS, "Target accuracy", "t", below=gap_to(SWEEPS))
     drawn = {entry.get_label(): entry for entry in ax.lines}
     assert list(drawn) == ["source only", "DANN", "oracle"]
     assert np.allclose(drawn["DANN"].get_xydata(), [[1, 0.6], [3, 0.88], [8, 0.89]])
@@ -73,8 +73,8 @@ def test_curves_of_a_scan_name_the_classes_as_the_configuration_does():
 
 
 def test_without_an_oracle_nothing_is_below_it():
-    assert below({"dann": SWEEPS["dann"]}) == {}
-    assert np.allclose(below(SWEEPS)["oracle"].mean, 0)
+    assert gap_to({"dann": SWEEPS["dann"]}) == {}
+    assert np.allclose(gap_to(SWEEPS)["oracle"].mean, 0)
 
 
 def embedding(kind="tsne", known=True, n=300, seed=1):
