@@ -42,7 +42,7 @@ _FOOLED = 0.05  # of the own head's AUC below the fresh classifier's
 Look = dict[str, Any]
 
 
-def explained(methods: Mapping[str, Any]) -> dict[str, Any] | None:
+def explain_gap(methods: Mapping[str, Any]) -> dict[str, Any] | None:
     """The steps from source-only to the oracle, each by a method that mends just that.
 
     A step is the gain over the one before it, and may be negative. Of several maps that mend the
@@ -266,7 +266,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         **({"nuisances": nuisances} if nuisances else {}),
         **({"mixtures": mixtures} if mixtures else {}),
         **_calibrations(folder),
-        "gap": explained(methods),
+        "gap": explain_gap(methods),
         **({"folds": scores.folds} if scores.folds else {}),
         "throughput": _throughput(RunPaths(folder).metrics),
         "hepdann": __version__,

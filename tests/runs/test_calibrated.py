@@ -337,7 +337,7 @@ def test_predict_writes_both_sides(run, toy, tmp_path):
 
 
 def test_the_gap_to_the_oracle_is_split_into_steps(run):
-    from hepdann.evaluation.summary import explained
+    from hepdann.evaluation.summary import explain_gap
 
     gap = run.metrics["gap"]
     whole = gap["oracle"]["accuracy"] - gap["source-only"]["accuracy"]
@@ -345,7 +345,7 @@ def test_the_gap_to_the_oracle_is_split_into_steps(run):
     names = [step["name"] for step in gap["steps"]]
     assert (names[0], names[-1]) == ("threshold", "not recovered")
     assert not any(step["method"].startswith("calibrated-known") for step in gap["steps"])
-    assert explained({n: b for n, b in run.metrics["methods"].items() if n != "oracle"}) is None
+    assert explain_gap({n: b for n, b in run.metrics["methods"].items() if n != "oracle"}) is None
     from hepdann_cli import evaluate
 
     shown = CliRunner().invoke(evaluate.command, [str(run.folder)])
