@@ -248,7 +248,7 @@ def summarise_scan(
         )
         for group in groups
     ]
-    return {"groups": out, "choices": choose(out)}
+    return {"groups": out, "choices": choose_lambdas(out)}
 
 
 def _group(
@@ -292,7 +292,7 @@ def _group(
 _LAST = ("mc_accuracy", "mc_auc", "consistency", "agreement", "validation_loss")
 
 
-def choose(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def choose_lambdas(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The λ of each method at each target: by agreement with the teacher, which needs no label.
 
     ``peeked_lambda`` is what the target's labels would have chosen. It is shown so that nobody is

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hepdann.evaluation.scan_judge import Epochs, ScanJudge, choose, gap_closed
+from hepdann.evaluation.scan_judge import Epochs, ScanJudge, choose_lambdas, gap_closed
 from hepdann.tensors import Source, Target
 
 shares = st.floats(0.5, 0.95)
@@ -102,6 +102,6 @@ def test_the_chosen_lambda_does_not_depend_on_target_labels(accuracies):
             (0.1, 1.0, 3.0), (0.8, 0.9, 0.7), accuracies, strict=True
         )
     ]
-    (choice,) = choose(groups)
+    (choice,) = choose_lambdas(groups)
     assert choice["lambda"] == 1.0
     assert choice["peeked_lambda"] == (0.1, 1.0, 3.0)[accuracies.index(0.8)]
