@@ -48,7 +48,7 @@ class SeedGroup:
     members: tuple[int, ...]
 
 
-class Unit(NamedTuple):
+class ScanUnit(NamedTuple):
     """A part of a scan whose results one file holds.
 
     Attributes:
@@ -138,7 +138,7 @@ Result = dict[str, Any]
 AGAIN = "remove it and resume"
 
 
-def result_path(folder: Path, unit: Unit) -> Path:
+def result_path(folder: Path, unit: ScanUnit) -> Path:
     """Of the result of a unit."""
     what = "baselines" if unit.stack is None else f"stack-{unit.stack}"
     return target_path(folder, unit.target, what)
@@ -149,7 +149,7 @@ def target_path(folder: Path, target: int, what: str) -> Path:
     return ScanPaths(folder).work / f"target-{target}-{what}.json"
 
 
-def read_result(folder: Path, unit: Unit, fingerprint: str) -> Result:
+def read_result(folder: Path, unit: ScanUnit, fingerprint: str) -> Result:
     """The result of a unit.
 
     Raises:

@@ -31,7 +31,16 @@ from ..stacks.plan import SourceIndices, made_sources, settings_of
 from ..stacks.shard_training import HISTORY, Hooks
 from ..stacks.shards import PAYS
 from ..stacks.worker_tasks import Workplace
-from .grid import Point, Result, Unit, plan_point, points_of, read_result, result_path, settings_at
+from .grid import (
+    Point,
+    Result,
+    ScanUnit,
+    plan_point,
+    points_of,
+    read_result,
+    result_path,
+    settings_at,
+)
 from .source_only import SourceOnly, load_source_only, train_source_only
 from .target import TargetRun
 
@@ -39,7 +48,7 @@ from .target import TargetRun
 _SETTLED = ("batch_size", "device", "memory", "network")
 
 
-def _train_unit(place: Workplace, unit: Unit, link: Link) -> bool:
+def _train_unit(place: Workplace, unit: ScanUnit, link: Link) -> bool:
     """Train a unit in another process, which keeps the events of its target; whether it ended."""
     return _job_of(place).train(unit, link)
 
@@ -104,7 +113,7 @@ class ScanJob:
         if train_source_only(domains, train, *place, self._progress, self.stop):
             self._at = self._target_run(0, (domains, train))
             self._train_units()
-        units = [Unit(n, stack) for n in range(len(self.points)) for stack, _ in self._stacks]
+        units = [ScanUnit(n, stack) for n in range(len(self.points)) for stack, _ in self._stacks]
         whole_units = [unit for unit in units if result_path(self.folder, unit).exists()]
         results = [read_result(self.folder, unit, self._fingerprint) for unit in whole_units]
         whole = len(results) == len(units)
@@ -144,7 +153,7 @@ class ScanJob:
     def _train_units(self) -> None:
         """Train what is not trained yet, here or in processes, until all is whole or stopped."""
         members = {
-            Unit(number, stack): count
+            ScanUnit(number, stack): count
             for number in range(len(self.points))
             for stack, count in self._stacks
         }
@@ -164,17 +173,17 @@ class ScanJob:
         combined = ParallelProgress(members)
         before = settings.seeds + sum(n for unit, n in members.items() if unit not in waiting)
 
-        def task(unit: Unit) -> Task:
+        def task(unit: ScanUnit) -> Task:
             return partial(_train_unit, place, unit) if workers else partial(self.train, unit)
 
-        def report(unit: Unit, now: Progress) -> None:
+        def report(unit: ScanUnit, now: Progress) -> None:
             all_now, steps = combined.at(unit, now), now.total
             step = before * steps + all_now.step
             self._progress(replace(all_now, step=step, total=steps))
 
         with Executor(workers, report, self.stop, self._resume_hint()) as executor:
             for number in dict.fromkeys(unit.target for unit in waiting):
-                first = Unit(number, None)
+                first = ScanUnit(number, None)
                 executor.submit(first, task(first), number)
             for unit, _ in executor.completed():
                 combined.end(unit)
@@ -182,7 +191,7 @@ class ScanJob:
                     if later.target == unit.target and later.stack is not None:
                         executor.submit(later, task(later), later.target)
 
-    def train(self, unit: Unit, link: Link) -> bool:
+    def train(self, unit: ScanUnit, link: Link) -> bool:
         """Train a unit, from what the process that began the scan has left.
 
         Returns:

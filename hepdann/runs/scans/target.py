@@ -49,8 +49,8 @@ from .grid import (
     AGAIN,
     Point,
     Result,
+    ScanUnit,
     SeedGroup,
-    Unit,
     plan_point,
     read_result,
     read_target,
@@ -197,7 +197,7 @@ class TargetRun(TargetMaps):
 
     def baselines(self) -> Result:
         """Source-only, and source-only on the aligned target: nothing is trained for them."""
-        unit = Unit(self.number, None)
+        unit = ScanUnit(self.number, None)
         path = result_path(self.folder, unit)
         if path.exists():
             known = read_result(self.folder, unit, self.fingerprint)
@@ -234,7 +234,7 @@ class TargetRun(TargetMaps):
 
     def stack(self, shard: Shard, hooks: Hooks) -> bool:
         """Train and judge a stack, unless that was done before."""
-        path = result_path(self.folder, Unit(self.number, shard.number))
+        path = result_path(self.folder, ScanUnit(self.number, shard.number))
         if path.exists():
             return True
         stacks, teacher, name = self.stacks, None, self.baselines()["teacher"]
