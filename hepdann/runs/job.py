@@ -39,7 +39,7 @@ from .maps import (
     write_calibrations,
 )
 from .model_selection import add_recommendation, write_diagnosis
-from .preparation import folds_of, prepare_training, with_auxiliaries
+from .preparation import fold_domains, prepare_training, with_auxiliaries
 from .progress import Report, RunLog
 from .score_file import write_scores
 from .stacks.shard_training import Hooks, Trained, history_of, model_of
@@ -97,7 +97,7 @@ class Job:
 
     def _run(self, domains: Domains) -> Run:
         assert self.start_record is not None
-        train, folds = self.config.train, folds_of(self.config.train, domains)
+        train, folds = self.config.train, fold_domains(self.config.train, domains)
         training = RunTraining(
             self.start_record, train, self.folder, self._files,
             Hooks(self._log.tell, self._progress, self.stop, self._clock), self._resume_hint,

@@ -71,7 +71,7 @@ def prepare_training(
         asked.check_mixtures,
     )
     domains = prepare(tensors, data, shift, asked.seed, memory, wanted)
-    train = resolve(asked, min(fold.n_train for fold in folds_of(asked, domains)))
+    train = resolve(asked, min(fold.n_train for fold in fold_domains(asked, domains)))
     return domains, train.model_copy(update={"memory": memory})
 
 
@@ -82,7 +82,7 @@ def _kind(tensors: Tensors) -> str:
     return "images" if tensors.views else "objects"
 
 
-def folds_of(train: TrainConfig, domains: Domains) -> tuple[Domains, ...]:
+def fold_domains(train: TrainConfig, domains: Domains) -> tuple[Domains, ...]:
     """The events of each fold of a training; without folds those of the run alone."""
     return (domains,) if train.folds is None else in_folds(domains, train.folds)
 

@@ -29,7 +29,7 @@ from ...tensors import Tensors
 from ...training import Clock
 from ..maps import Aligned, fit_alignments, read_calibrations, wanted_maps
 from ..model_selection import residuals_of, write_diagnosis
-from ..preparation import folds_of, prepare_training
+from ..preparation import fold_domains, prepare_training
 from .plan import trained_alignments
 from .shard_training import Hooks, ShardFiles, train_shard
 from .shards import Stacks
@@ -139,7 +139,7 @@ def _stacks_of(place: Workplace, fold: int | None, shares: int) -> tuple[Stacks,
     stored = read_json(RunPaths(place.folder).alignments(fold), PointMaps)
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
     correction = stored["correction"]
-    events = folds_of(train, domains)[fold or 0]
+    events = fold_domains(train, domains)[fold or 0]
     folds = read_calibrations(place.folder)
     mapped = folds[fold or 0] if folds else {}
     calibrations = {name: one.calibration for name, one in mapped.items()}
