@@ -28,7 +28,7 @@ from hepdann.domains import prepare, resident
 from hepdann.evaluation import open_truth, oracle_source
 from hepdann.inference.passes import classify
 from hepdann.readers import convert_files
-from hepdann.runs.stacks.plan import group, resolve, settings_of, shape_of
+from hepdann.runs.stacks.plan import group, resolve_auto, settings_of, shape_of
 from hepdann.stats import accuracy, auc
 from hepdann.tensors import Source, open_tensors
 from hepdann.training import Member, StackTrainer
@@ -51,7 +51,7 @@ def networks(tensors: Any, changes: dict[str, Any], events: Source) -> np.ndarra
     domains = prepare(tensors, None, shifts.identity(), 0)
     train = override(Config(), changes | {"train.methods": ["source-only"]}).train
     n_train = len(domains.source.part("train"))
-    train = resolve(train, n_train)
+    train = resolve_auto(train, n_train)
     members = [Member(methods.get("source-only"), 0.0, seed) for seed in range(SEEDS)]
     (plan,) = group(members, None)
     shape = shape_of(train, len(tensors.features), len(tensors.classes), plan)

@@ -32,7 +32,7 @@ from hepdann.evaluation import oracle_source, truth_of
 from hepdann.inference.passes import classify
 from hepdann.readers import convert_files
 from hepdann.runs.preparation import auxiliary_shifts
-from hepdann.runs.stacks.plan import group, resolve, settings_of, shape_of
+from hepdann.runs.stacks.plan import group, resolve_auto, settings_of, shape_of
 from hepdann.stats import accuracy, auc
 from hepdann.tensors import Source, Target
 from hepdann.training import Member, StackTrainer
@@ -128,7 +128,7 @@ def prepared(files: Sequence[Path], shift: str, t: float) -> Study:
         for path in files
     ]
     n_train = min(len(d.source.part("train")) for d in domains)
-    train = resolve(config.train, n_train)
+    train = resolve_auto(config.train, n_train)
 
     def put(events: Source | Target, of: Domains) -> DomainEvents:
         there = resident(events, of.scaling, device=train.device)

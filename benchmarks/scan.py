@@ -22,7 +22,7 @@ from hepdann.domains import DomainEvents, auxiliary_sources, prepare, resident
 from hepdann.networks import NetworkShape
 from hepdann.runs.preparation import auxiliary_shifts
 from hepdann.runs.scans.grid import plan_point
-from hepdann.runs.stacks.plan import SourceIndices, resolve, settings_of, shape_of
+from hepdann.runs.stacks.plan import SourceIndices, resolve_auto, settings_of, shape_of
 from hepdann.training import Member, Settings, StackTrainer
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)
@@ -55,7 +55,7 @@ def main() -> None:
     tensors = open_tensors(given.tensors)
     domains = prepare(tensors, None, shifts.sine(t=3), 0)
     n_train = len(domains.source.part("train"))
-    train = resolve(config.train, n_train)
+    train = resolve_auto(config.train, n_train)
     settings = settings_of(train, n_train)
     here = ShiftConfig(name="sine", t=3)
     shifted = auxiliary_shifts(train.model_copy(update={"shift": here}))

@@ -23,7 +23,7 @@ from ..networks import PICTURES, SMALL
 from ..registry import PARAMETRISED
 from ..tensors import Tensors, View
 from .maps import calibrated_on
-from .stacks.plan import resolve
+from .stacks.plan import resolve_auto
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
@@ -71,7 +71,7 @@ def prepare_training(
         asked.check_mixtures,
     )
     domains = prepare(tensors, data, shift, asked.seed, memory, wanted)
-    train = resolve(asked, min(fold.n_train for fold in fold_domains(asked, domains)))
+    train = resolve_auto(asked, min(fold.n_train for fold in fold_domains(asked, domains)))
     return domains, train.model_copy(update={"memory": memory})
 
 

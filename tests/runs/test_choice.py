@@ -8,7 +8,7 @@ import pytest
 import hepdann
 from hepdann.config import load_config
 from hepdann.errors import ConfigError
-from hepdann.runs.stacks.plan import resolve
+from hepdann.runs.stacks.plan import resolve_auto
 
 pytestmark = pytest.mark.usefixtures("few_trees")
 
@@ -82,4 +82,4 @@ def test_learning_rates_are_the_seeds_in_turn(run):
     assert run.config.train.learning_rate == [0.02, 0.019]
     train = run.config.train.model_copy(update={"seeds": 1})
     with pytest.raises(ConfigError, match="2 learning rates for 1 seeds of each method"):
-        resolve(train, 1000)
+        resolve_auto(train, 1000)

@@ -18,7 +18,7 @@ from hepdann.plotting import plot_run
 from hepdann.plotting.quantities import RunNames
 from hepdann.runs import resume
 from hepdann.runs.preparation import augment_of
-from hepdann.runs.stacks.plan import resolve
+from hepdann.runs.stacks.plan import resolve_auto
 from hepdann.tensors import read_images
 
 pytestmark = pytest.mark.usefixtures("few_trees")
@@ -143,4 +143,4 @@ def test_automatic_precision_is_bfloat16_where_the_processor_multiplies_it(
         "torch.cpu.get_capabilities", lambda: {"amx_bf16": multiplies}, raising=False
     )
     settings = TrainConfig(autocast="auto", device="cpu", batch_size=8)
-    assert resolve(settings, 100).autocast == precision
+    assert resolve_auto(settings, 100).autocast == precision

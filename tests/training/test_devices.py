@@ -10,13 +10,13 @@ import torch
 
 from hepdann.config import TrainConfig
 from hepdann.errors import ConfigError
-from hepdann.runs.stacks.plan import resolve
+from hepdann.runs.stacks.plan import resolve_auto
 
 MPS, CUDA = torch.backends.mps, torch.cuda
 
 
 def device(name, **settings):
-    return resolve(TrainConfig(device=name, **settings), 1000).device
+    return resolve_auto(TrainConfig(device=name, **settings), 1000).device
 
 
 @pytest.fixture

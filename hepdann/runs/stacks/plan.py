@@ -70,7 +70,7 @@ class SourceIndices:
         return tuple(range(first, first + self.copies)) if method.auxiliary else ()
 
 
-def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
+def resolve_auto(train: TrainConfig, n_train: int) -> TrainConfig:
     """Replace what is left to hepdann ("auto") by the value that is used.
 
     Raises:
