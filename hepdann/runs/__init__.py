@@ -7,8 +7,8 @@ from ..lazy import getter
 if TYPE_CHECKING:
     from ..store.reading import Scan, open_scan
     from .folder import Run, open_run
+    from .run_training import StackRates, first_process, suggest_rates
     from .start import resume, resume_scan, scan, train
-    from .training import StackRates, first_process, suggest_rates
 
 __all__ = [
     "Run", "Scan", "StackRates", "first_process", "open_run", "open_scan", "resume", "resume_scan",

@@ -41,9 +41,9 @@ from .maps import (
 from .model_selection import add_recommendation, write_diagnosis
 from .preparation import fold_domains, prepare_training, with_auxiliaries
 from .progress import Report, RunLog
+from .run_training import RunTraining
 from .score_file import write_scores
 from .stacks.shard_training import Hooks, Trained, history_of, model_of
-from .training import RunTraining
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift

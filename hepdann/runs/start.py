@@ -99,7 +99,7 @@ def train(
         for module in TRAINING:
             importlib.import_module(module)
     from .job import Job
-    from .training import run_job
+    from .run_training import run_job
 
     with progress_shown(progress, report) as tell:
         return run_job(Job(config, opened, second, shift, make_folder, tell, stop, partial))
@@ -159,7 +159,7 @@ def resume(
     if finished is not None:
         return finished
     from .job import Job
-    from .training import run_job
+    from .run_training import run_job
 
     config = start_record.now(given or {})
     with progress_shown(progress, report) as tell:
