@@ -149,7 +149,7 @@ class RunTraining:
                 zip(folds, aligned, calibrated, strict=True)
             )
         ]  # fmt: skip
-        broadcast(folder=str(self.folder.resolve()), fingerprint=self.start_record.fingerprint)
+        send_to_ranks(folder=str(self.folder.resolve()), fingerprint=self.start_record.fingerprint)
         every = [shard for stacks in all_stacks for shard in stacks.shards]
         with failure_noted(self.folder, every):
             self._spread(all_stacks, aligned, folds)
@@ -272,13 +272,13 @@ def run_job(job: Job) -> Run:
     try:
         run = job.run()
     except Interrupted:
-        broadcast(whole=False)
+        send_to_ranks(whole=False)
         raise
-    broadcast(whole=True)
+    send_to_ranks(whole=True)
     return run
 
 
-def broadcast(**message: Any) -> None:
+def send_to_ranks(**message: Any) -> None:
     """Send a message to the other processes of torchrun, if there are any."""
     if distributed.wanted():
         distributed.broadcast(message)
