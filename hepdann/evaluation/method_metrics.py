@@ -48,7 +48,7 @@ def named(name: str, figure: Figure | None) -> dict[str, float | None]:
     return {name: number(figure.value), f"{name}_error": number(figure.error)}
 
 
-def spread(values: Iterable[float | None]) -> dict[str, float | None]:
+def member_spread(values: Iterable[float | None]) -> dict[str, float | None]:
     """Mean and standard deviation over members; ``None`` where no member has a value."""
     known = np.array([v for v in values if v is not None and math.isfinite(v)], dtype=np.float64)
     return {
@@ -209,7 +209,7 @@ def _members(mc: TestEvents, target: TestEvents, method: str) -> dict[str, Any]:
         known = () if stack is None or part.label is None else stack
         for name in ("accuracy", "auc"):
             values = (MEASURES[name](s, part.label, part.weight).value for s in known)
-            out[f"{domain}_{name}"] = spread(values)
+            out[f"{domain}_{name}"] = member_spread(values)
     return out
 
 
@@ -265,8 +265,8 @@ def decision_figures(name: str, mc: TestEvents, target: TestEvents) -> dict[str,
 
     Figures that need a score are ``None``.
     """
-    spread = {"mean": None, "std": None}
-    members = {f"{d}_{f}": dict(spread) for d in ("mc", "target") for f in ("accuracy", "auc")}
+    unknown = {"mean": None, "std": None}
+    members = {f"{d}_{f}": dict(unknown) for d in ("mc", "target") for f in ("accuracy", "auc")}
     members["target_accuracy"]["peeked_max"] = None
     fixed = _figures(target, target.decision(name), ("accuracy",))
     wrong = named("accuracy", None)

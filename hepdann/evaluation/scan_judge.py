@@ -21,7 +21,7 @@ from ..stats import cut_at, nuisance_bins
 from ..stats.figure import Figure, weighted_mean
 from ..stats.ranking import accuracy, auc, auc_influence, majority, predicted, roc
 from ..tensors import Source, Target
-from .method_metrics import MEASURES, named, neighbours, number, smoothness, spread
+from .method_metrics import MEASURES, member_spread, named, neighbours, number, smoothness
 from .truth import Truth, true_labels
 
 Floats = NDArray[np.floating[Any]]
@@ -263,7 +263,7 @@ def _group(
     for name, prefix in (("last_epoch", ""), ("chosen", "chosen_"), ("peeked", "peeked_")):
         figures = ("target_accuracy", "target_auc", *(() if prefix else _LAST))
         blocks[name] = {
-            figure: spread(row[f"{prefix}{figure}"] for row in members) for figure in figures
+            figure: member_spread(row[f"{prefix}{figure}"] for row in members) for figure in figures
         }
         if prefix:
             blocks[name]["epochs"] = [row[f"{prefix}epoch"] for row in members]
