@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ..stats import accuracy, auc, roc
     from ..store.scores_reader import RunScores, open_scores
     from . import curves as curves
-    from .columns import Columns
     from .datamc import DataMC, compare_feature, data_mc, outside_bins
     from .diagnosis import Closure, Diagnosis, diagnose
     from .latent import Importance, domain_importance, permutation_importance
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
         label_shift,
         score_effect,
     )
+    from .run_columns import RunColumns
     from .summary import summarise
     from .templates import Templates, TemplateSettings, fill_templates
     from .thresholds import (
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "ENERGY", "Closure", "Columns", "DataMC", "Diagnosis", "EventPicture", "Importance",
-    "LabelShift", "PeekObserver", "PointRow", "Profile", "QuickClassifier", "RunScores",
+    "ENERGY", "Closure", "DataMC", "Diagnosis", "EventPicture", "Importance", "LabelShift",
+    "PeekObserver", "PointRow", "Profile", "QuickClassifier", "RunColumns", "RunScores",
     "ScoreEffect", "TemplateSettings", "Templates", "Truth", "TruthFile", "WorkingPoint",
     "accuracy", "auc", "compare_feature", "data_mc", "diagnose", "domain_importance",
     "efficiency_profile", "event_pictures", "fill_templates", "flat_thresholds", "label_shift",

@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..registry import suggestion
 from ..stats.histograms import Bump, find_bump
 from ..store.scores_reader import open_scores
-from .columns import Columns
+from .run_columns import RunColumns
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ def search(
     if method not in scores.methods:
         mend = suggestion(method, scores.methods, "methods are")
         raise ConfigError(f"no method {method!r} in this run", where=run, mend=mend)
-    values = Columns(scores).values("target", variable)
+    values = RunColumns(scores).values("target", variable)
     score = np.asarray(scores.score("target", method)[:, -1], dtype=np.float64)
     usable = scores.rows("target", "test") & (values >= window[0]) & (values < window[1])
     fold = np.zeros(len(values), np.intp)

@@ -27,7 +27,7 @@ from ..stats import (
 from ..stats.histograms import binning
 from ..store.reading import config_of
 from ..store.scores_reader import RunScores
-from .columns import Columns
+from .run_columns import RunColumns
 
 EFFICIENCIES = (0.3, 0.5, 0.7, 0.9)  # of the signal
 PER_BIN = "threshold per bin"
@@ -185,7 +185,7 @@ def nuisances_of(scores: RunScores) -> list[Nuisance]:
     Raises:
         HepdannError: the tensor file that they stand in is gone.
     """
-    train, columns = config_of(scores.path.parent).train, Columns(scores)
+    train, columns = config_of(scores.path.parent).train, RunColumns(scores)
     return [
         Nuisance(name, scores, columns.values("mc", name), tuple(train.nuisance_classes or ()))
         for name in train.nuisance or ()
@@ -213,7 +213,7 @@ def mixture_figures(scores: RunScores, methods: Sequence[str]) -> dict[str, Any]
     """
     mixtures = config_of(scores.path.parent).train.mixtures or []
     try:
-        columns = Columns(scores)
+        columns = RunColumns(scores)
         passed = [columns.passing("target", mixture.cut) for mixture in mixtures]
     except HepdannError:
         return {}

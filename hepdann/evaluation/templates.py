@@ -19,8 +19,8 @@ from ..errors import ConfigError, RunError
 from ..registry import suggestion
 from ..stats.histograms import Histogram, binning, equal_signal_edges, fill, significance_edges
 from ..store.reading import config_of, read_metrics
-from ..store.scores_reader import RunScores, open_scores
-from .columns import SIDES, Columns
+from ..store.scores_reader import Domain, RunScores, open_scores
+from .run_columns import SIDES, RunColumns
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
@@ -59,7 +59,7 @@ class TemplateEvents:
     ``include_training`` all events are filled, otherwise those of the test split alone.
     """
 
-    columns: Columns
+    columns: RunColumns
     scores: RunScores
     signal: Sequence[str] = ()
     include_training: bool = False
@@ -251,7 +251,7 @@ def fill_templates(
     folder, settings = Path(run), settings or TemplateSettings()
     scores = open_scores(folder)
     method = _method(folder, scores, settings.method)
-    columns = Columns(scores, method=method)
+    columns = RunColumns(scores, method=method)
     events = TemplateEvents(columns, scores, settings.signal, settings.include_training)
     samples = events.samples
     values = columns.values("mc", settings.of)
@@ -286,8 +286,8 @@ def fill_templates(
     weights, shifted = columns.variations if settings.variations else ((), ())
     for variation in weights:
         put(variation, values, events.weights(f"weights.{variation}"), passing)
-    others = {f"calibration_{side}": Columns(scores, method, side) for side in SIDES}
-    others |= {name: Columns(scores, method, variation=name) for name in shifted}
+    others = {f"calibration_{side}": RunColumns(scores, method, side) for side in SIDES}
+    others |= {name: RunColumns(scores, method, variation=name) for name in shifted}
     for variation, varied in others.items():  # where the quantity or a cut depends on them
         moved, present = varied.values("mc", settings.of), varied.present
         inside = {n: _passing(varied, "mc", n, cut) & present for n, cut in regions.items()}
@@ -306,7 +306,7 @@ def fill_templates(
     return Templates(settings.of, edges, tuple(regions), samples, mc, data, blind)
 
 
-def blind_windows(plots: PlotConfig, columns: Columns, quantity: str) -> list[Window]:
+def blind_windows(plots: PlotConfig, columns: RunColumns, quantity: str) -> list[Window]:
     """The windows that figures of a quantity are blind in.
 
     The columns know which score the quantity is, under all of its names.
@@ -344,7 +344,7 @@ def _regions(given: Mapping[str, str]) -> dict[str, str | None]:
     return dict(given) or {REGION: None}
 
 
-def _passing(columns: Columns, domain: Literal["mc", "target"], name: str, cut: str | None) -> Rows:
+def _passing(columns: RunColumns, domain: Domain, name: str, cut: str | None) -> Rows:
     if cut is None:
         return np.ones(len(columns.column(domain, "weight")), bool)
     try:
@@ -400,7 +400,11 @@ def _edges(
 
 
 def _data(
-    columns: Columns, quantity: str, regions: Mapping[str, str | None], edges: Floats, blind: Rows
+    columns: RunColumns,
+    quantity: str,
+    regions: Mapping[str, str | None],
+    edges: Floats,
+    blind: Rows,
 ) -> dict[str, Histogram]:
     """Data by region; what lies in a blind bin is left out before anything is filled."""
     values, weight = columns.values("target", quantity), columns.column("target", "weight")

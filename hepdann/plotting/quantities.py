@@ -181,9 +181,9 @@ class Quantities(RunNames):
     """What can be drawn of a run: its columns, its processes, and data against MC in its scores."""
 
     @cached_property
-    def columns(self) -> evaluation.Columns:
+    def columns(self) -> evaluation.RunColumns:
         """Everything that the events have, by name."""
-        return evaluation.Columns(self.scores)
+        return evaluation.RunColumns(self.scores)
 
     @cached_property
     def test(self) -> dict[Domain, NDArray[np.bool_]]:

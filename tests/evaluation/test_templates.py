@@ -10,7 +10,7 @@ import pytest
 
 from hepdann.config import PlotConfig
 from hepdann.errors import HepdannError, RunError
-from hepdann.evaluation import Columns, TemplateSettings, fill_templates, open_scores
+from hepdann.evaluation import RunColumns, TemplateSettings, fill_templates, open_scores
 from hepdann.evaluation.templates import blind_windows
 from hepdann.stats.histograms import equal_signal_edges, significance, significance_edges
 
@@ -122,7 +122,7 @@ def test_blind_bins_hold_no_data_whatever_touches_them(folder):
     ],
 )
 def test_a_figure_that_is_blind_in_the_quantity_blinds_the_template(folder, figure, blinds):
-    columns = Columns(open_scores(folder), method="dann")
+    columns = RunColumns(open_scores(folder), method="dann")
     plots = PlotConfig.model_validate({"figures": [figure]})
     if blinds is None:
         with pytest.raises(HepdannError):

@@ -14,7 +14,7 @@ import hepdann
 from hepdann import evaluation, samples
 from hepdann.config import Config, PlotConfig, parse_config
 from hepdann.errors import ConfigError
-from hepdann.evaluation import Columns
+from hepdann.evaluation import RunColumns
 from hepdann.plotting import plot_run
 from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import wanted_jobs
@@ -98,7 +98,7 @@ def test_what_is_not_there_is_named(run, domain, text, said):
 
 def test_without_the_tensor_file_features_still_work(home, tmp_path):
     shutil.copytree(home / "runs" / "one", tmp_path / "one")
-    columns = Columns(evaluation.open_scores(tmp_path / "one"))
+    columns = RunColumns(evaluation.open_scores(tmp_path / "one"))
     assert np.isfinite(columns.values("mc", f"log({INPUTS[0]} + 10)")).any()
 
 
@@ -111,7 +111,7 @@ def test_another_tensor_file_of_that_name_is_not_taken(home, tmp_path):
     origin = json.loads((folder / "origin.json").read_text())
     (folder / "origin.json").write_text(json.dumps(origin | {"tensors": str(tmp_path / "t.h5")}))
     with pytest.raises(ConfigError, match="events of this run"):
-        Columns(evaluation.open_scores(folder)).values("mc", INPUTS[4])
+        RunColumns(evaluation.open_scores(folder)).values("mc", INPUTS[4])
 
 
 def test_one_definition_of_a_class_makes_labels_titles_and_colours(home, run):

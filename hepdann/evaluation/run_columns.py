@@ -67,7 +67,7 @@ class ScoreNames:
         return [self.canonical(f"`score.{name}.{class_}`") for name in methods or self.methods]
 
 
-class Columns:
+class RunColumns:
     """The columns of both domains of a run, row for row as in its ``scores.h5``.
 
     There are the features, ``weight``, ``score.<method>`` (of the last of two classes;
