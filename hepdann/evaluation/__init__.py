@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from .summary import summarise
     from .templates import Templates, TemplateSettings, fill_templates
     from .thresholds import (
+        EfficiencyProfile,
         PointRow,
-        Profile,
         WorkingPoint,
         efficiency_profile,
         flat_thresholds,
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "ENERGY", "Closure", "DataMC", "Diagnosis", "EventPicture", "Importance", "LabelShift",
-    "PeekObserver", "PointRow", "Profile", "QuickClassifier", "RunColumns", "RunScores",
+    "ENERGY", "Closure", "DataMC", "Diagnosis", "EfficiencyProfile", "EventPicture", "Importance",
+    "LabelShift", "PeekObserver", "PointRow", "QuickClassifier", "RunColumns", "RunScores",
     "ScoreEffect", "TemplateSettings", "Templates", "Truth", "TruthFile", "WorkingPoint",
     "accuracy", "auc", "compare_feature", "data_mc", "diagnose", "domain_importance",
     "efficiency_profile", "event_pictures", "fill_templates", "flat_thresholds", "label_shift",

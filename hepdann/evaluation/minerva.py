@@ -13,7 +13,7 @@ from ..samples.minerva import Geometry, geometry, settings
 from ..stats.figure import as_weight, weighted_mean
 from ..stats.ranking import predicted
 from ..tensors import Tensors
-from .thresholds import Profile
+from .thresholds import EfficiencyProfile
 
 ENERGY = "Energy [MeV]"
 _QUANTITIES = {"energy": ENERGY, "time": "Time [ns]"}
@@ -192,7 +192,7 @@ def segment_profile(
     weight: ArrayLike | None,
     *,
     what: Literal["purity", "efficiency"],
-) -> Profile:
+) -> EfficiencyProfile:
     """Purity or efficiency of each class, with binomial errors, in bins centred on its index.
 
     Purity is the share of a class among the events given it that is truly of it; efficiency the
@@ -205,7 +205,7 @@ def segment_profile(
     for one in range(classes):
         rows = (given if what == "purity" else label) == one
         figures.append(weighted_mean((given == label)[rows].astype(np.float64), w[rows]))
-    return Profile.of(np.arange(classes + 1, dtype=np.float64) - 0.5, figures)
+    return EfficiencyProfile.of(np.arange(classes + 1, dtype=np.float64) - 0.5, figures)
 
 
 def plane_residual(given: ArrayLike, plane: ArrayLike) -> NDArray[np.int64]:
@@ -219,10 +219,12 @@ def plane_residual(given: ArrayLike, plane: ArrayLike) -> NDArray[np.int64]:
     return np.asarray(np.where(below > 0, below, np.where(above > 0, -above, 0)), np.int64)
 
 
-def residual_profile(residual: ArrayLike, weight: ArrayLike | None, most: int = 12) -> Profile:
+def residual_profile(
+    residual: ArrayLike, weight: ArrayLike | None, most: int = 12
+) -> EfficiencyProfile:
     """Share of the events at each residual from ``-most`` to ``most``; the ends hold all beyond."""
     clipped = np.clip(np.asarray(residual), -most, most)
     w = as_weight(weight, len(clipped))
     places = np.arange(-most, most + 1)
     figures = [weighted_mean((clipped == place).astype(np.float64), w) for place in places]
-    return Profile.of(np.arange(-most, most + 2, dtype=np.float64) - 0.5, figures)
+    return EfficiencyProfile.of(np.arange(-most, most + 2, dtype=np.float64) - 0.5, figures)

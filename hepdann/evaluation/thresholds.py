@@ -68,7 +68,7 @@ class WorkingPoint:
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
+class EfficiencyProfile:
     """(B,) efficiency of one class between edges (B+1,) of a variable, with binomial errors.
 
     The errors are those of weighted events; NaN in an empty bin.
@@ -79,7 +79,7 @@ class Profile:
     error: Floats
 
     @classmethod
-    def of(cls, edges: Floats, figures: Sequence[Figure]) -> Profile:
+    def of(cls, edges: Floats, figures: Sequence[Figure]) -> EfficiencyProfile:
         """A profile of one figure a bin."""
         value, error = np.array([(f.value, f.error) for f in figures], np.float64).reshape(-1, 2).T
         return cls(edges, value, error)
@@ -162,7 +162,7 @@ def efficiency_profile(
     weight: ArrayLike | None,
     edges: ArrayLike,
     threshold: float | ArrayLike,
-) -> Profile:
+) -> EfficiencyProfile:
     """Share of the selected events that pass, bin by bin of a variable.
 
     Events outside the (B+1,) edges, or NaN, are in no bin; the last edge belongs to the last bin.
@@ -176,7 +176,7 @@ def efficiency_profile(
     for index in range(len(edges) - 1):
         rows = selected & (bins == index)
         figures.append(weighted_mean((score[rows] > cut[index]).astype(np.float64), w[rows]))
-    return Profile.of(edges, figures)
+    return EfficiencyProfile.of(edges, figures)
 
 
 def flat_thresholds(
@@ -402,7 +402,7 @@ def run_profile(
     working_point: float = 0.7,
     threshold: Threshold = "fixed",
     cut: dict[Domain, Rows] | None = None,
-) -> Profile | None:
+) -> EfficiencyProfile | None:
     """Efficiency of a method against a variable, on the test split; ``None`` without truth.
 
     Args:

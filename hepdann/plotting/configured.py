@@ -24,7 +24,7 @@ from ..config.plots import (
     ScoresFigure,
 )
 from ..errors import ConfigError
-from ..evaluation import DataMC, Profile
+from ..evaluation import DataMC, EfficiencyProfile
 from ..evaluation.curves import run_roc
 from ..evaluation.datamc import folded
 from ..stats import Confusion, Roc, quantile_edges
@@ -321,7 +321,7 @@ def _efficiency(run: Quantities, figure: EfficiencyFigure) -> Iterator[FigureJob
     _domains(run, figure.domain)
     run.methods(figure.methods, figure.domain)
 
-    def draw(numbers: dict[str, Profile]) -> Axes:
+    def draw(numbers: dict[str, EfficiencyProfile]) -> Axes:
         label, unit = _axis(run, figure)
         signal = run.class_names[run.signal(None)]
         background = run.background
@@ -348,7 +348,7 @@ def _efficiency(run: Quantities, figure: EfficiencyFigure) -> Iterator[FigureJob
     yield FigureJob("efficiency", stem, partial(_profiles, run, figure), draw)
 
 
-def _profiles(run: Quantities, figure: EfficiencyFigure) -> dict[str, Profile] | None:
+def _profiles(run: Quantities, figure: EfficiencyFigure) -> dict[str, EfficiencyProfile] | None:
     """Efficiency of each method against a variable; ``None`` without truth or spread."""
     domains = dict.fromkeys(("mc", figure.domain))
     variable = {d: _values(run, d, figure.variable) for d in domains}

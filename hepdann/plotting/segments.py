@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from .. import evaluation
-from ..evaluation import DataMC, Profile
+from ..evaluation import DataMC, EfficiencyProfile
 from ..evaluation.minerva import SEGMENT_PLANES, plane_residual, residual_profile, segment_profile
 from ..stats.ranking import as_scores, predicted
 from ..store.scores_reader import Domain
@@ -82,7 +82,7 @@ def _methods(run: Quantities, domain: Domain) -> tuple[str, ...]:
 
 def _profiles(
     run: Quantities, domain: Domain, what: Literal["purity", "efficiency"]
-) -> dict[str, Profile]:
+) -> dict[str, EfficiencyProfile]:
     truth = run.test_truth(domain)
     return {
         method: segment_profile(run.prediction(domain, method), *truth, what=what)
@@ -99,7 +99,7 @@ def _reconstructed(run: Quantities, method: str) -> DataMC:
     return evaluation.data_mc(mc, weight, label, names, target, other, edges, normalise=True)
 
 
-def _residuals(run: Quantities, plane: str) -> dict[str, Profile]:
+def _residuals(run: Quantities, plane: str) -> dict[str, EfficiencyProfile]:
     _, weight = run.test_truth("mc")
     planes = run.scores.spectator("mc", plane)[run.test["mc"]]
     profiles = {}
@@ -111,7 +111,7 @@ def _residuals(run: Quantities, plane: str) -> dict[str, Profile]:
     return profiles
 
 
-def _accuracies(run: Quantities) -> dict[str, Profile] | None:
+def _accuracies(run: Quantities) -> dict[str, EfficiencyProfile] | None:
     label, weight = run.test_truth("mc")
     values = run.scores.spectator("mc", "W")[run.test["mc"]].astype(np.float64)
     edges = np.unique(np.nanquantile(values, np.linspace(0.001, 0.999, _BINS + 1)))

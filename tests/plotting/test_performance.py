@@ -97,7 +97,7 @@ def test_no_probability_has_an_axis_beyond_one(run_folder):
     """Not even for a legend of many methods, which shrinks instead."""
     edges = np.linspace(0, 1, 9)
     names = ("source-only", "quantile", "affine+quantile", "dann", "guard", "oracle")
-    profile = evaluation.Profile(edges, np.linspace(0.5, 0.99, 8), 0.02 * np.ones(8))
+    profile = evaluation.EfficiencyProfile(edges, np.linspace(0.5, 0.99, 8), 0.02 * np.ones(8))
     for log in (False, True):
         ax = plotting.efficiency(dict.fromkeys(names, profile), "x", log=log, title="MC, 70%")
         assert ax.get_ylim()[1] == 1.0
@@ -115,7 +115,7 @@ def test_no_probability_has_an_axis_beyond_one(run_folder):
 def test_an_efficiency_keeps_its_legend_off_the_points(log):
     edges = np.linspace(0, 1, 9)
     value = np.linspace(0.02, 0.9, 8)
-    profile = evaluation.Profile(edges, value, 0.02 * np.ones(8))
+    profile = evaluation.EfficiencyProfile(edges, value, 0.02 * np.ones(8))
     ax = plotting.efficiency({"dann": profile}, "x", log=log, title="70%")
     box = ax.get_legend().get_window_extent()
     points = ax.transData.transform(np.column_stack([0.5 * (edges[1:] + edges[:-1]), value]))
@@ -124,7 +124,7 @@ def test_an_efficiency_keeps_its_legend_off_the_points(log):
 
 def test_the_bars_of_many_methods_span_their_bin_however_narrow():
     edges = np.array([0.0, 1.0, 1.01, 1.02, 50.0])
-    profile = evaluation.Profile(edges, np.full(4, 0.5), np.full(4, 0.01))
+    profile = evaluation.EfficiencyProfile(edges, np.full(4, 0.5), np.full(4, 0.01))
     ax = plotting.efficiency(dict.fromkeys("abcdef", profile), "x")
     spans = [s for c in ax.collections for s in c.get_segments() if s[0][1] == s[1][1]]
     assert len(spans) == 6 * 4

@@ -14,7 +14,7 @@ from ..axes.legend import GUIDE, ceiling
 from ..axes.styles import MARKERS, method_look, method_title, scaled
 
 if TYPE_CHECKING:
-    from ...evaluation import Importance, Profile
+    from ...evaluation import EfficiencyProfile, Importance
     from ...stats import Calibration
 
 Floats = NDArray[np.float64]
@@ -25,7 +25,7 @@ _MOST = 12  # features whose importance is shown
 
 
 def efficiency(
-    profiles: Mapping[str, Profile],
+    profiles: Mapping[str, EfficiencyProfile],
     name: str,
     *,
     unit: str = "",
@@ -86,7 +86,7 @@ def efficiency(
     return ax
 
 
-def _values(profile: Profile, rejection: bool) -> tuple[Floats, Floats]:
+def _values(profile: EfficiencyProfile, rejection: bool) -> tuple[Floats, Floats]:
     """Value and error of the efficiency, or of its inverse."""
     if not rejection:
         return profile.value, profile.error
