@@ -187,9 +187,10 @@ def clocks() -> Callable[[], float]:
     Before the stream and after it one thread works; in it the workers share the units, and the
     caller hashes and writes beside them.
     """
+    from hepdann.readers import convert
     from hepdann.readers.pipeline import range_task
 
-    made = sys.modules["hepdann.readers.convert"]._TableConversion
+    made = convert._TableConversion
     do, stream = range_task.Work._do, made._convert
     workers: dict[int, float] = {}
     caller: list[float] = [time.thread_time()]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 import uproot
 
+from hepdann import readers
 from hepdann.config import Config
 from hepdann.readers import convert_files, scan
 from hepdann.readers.root.baskets import Locations
@@ -48,8 +47,7 @@ def test_beyond_what_is_kept_trees_are_opened_again_with_the_same_result(
     config = Config(convert={"label": "isb"})
     convert_files(paths, output=tmp_path / "all.h5", config=config)
     opened.clear()
-    module = sys.modules["hepdann.readers.convert"]
-    monkeypatch.setattr(module, "Locations", lambda: Locations(most=1))
+    monkeypatch.setattr(readers.convert, "Locations", lambda: Locations(most=1))
     convert_files(paths, output=tmp_path / "one.h5", config=config)
     assert opened.count(paths[0]) == 1
     assert opened.count(paths[2]) == 3  # the pre-scan, the classes, the events
