@@ -1,6 +1,6 @@
 /* Features of some events in one pass: bytes swapped, counted, and laid out event by event.
  *
- * What tiles.py does with NumPy in eight passes over memory. Built where there is a C compiler, and
+ * What Tiles of summary.py does with NumPy in eight passes over memory. Built where there is a C compiler, and
  * called with ctypes, which lets other threads run. Vectors are those of GCC and Clang.
  */
 
