@@ -25,7 +25,7 @@ from hepdann.runs import resume
 from hepdann.runs.preparation import prepare_training
 from hepdann.runs.stacks.plan import StackPlan
 from hepdann.runs.stacks.shard_training import joined
-from hepdann.runs.stacks.shards import cut, share_count
+from hepdann.runs.stacks.shards import cut_into_shards, share_count
 from hepdann.runs.stacks.worker_tasks import Registered
 from hepdann.training import Member
 
@@ -108,7 +108,7 @@ def test_pieces_are_the_members_in_their_order_and_shares_are_equal(sizes, worke
         StackPlan(tuple(Member(method, 1.0, next(numbers)) for _ in range(n)), "none")
         for n in sizes
     ]
-    shards = cut(plans, workers_)
+    shards = cut_into_shards(plans, workers_)
     assert [m for p in shards for m in p.plan.members] == [m for p in plans for m in p.members]
     assert [shard.number for shard in shards] == list(range(len(shards)))
 
@@ -122,7 +122,7 @@ def test_shares_are_equal_within_a_member_where_some_cost_more(stacks, workers_)
         StackPlan(tuple(Member(method, 1.0, next(numbers)) for _ in range(n)), "none", cost)
         for n, cost in stacks
     ]
-    shards = cut(plans, workers_)
+    shards = cut_into_shards(plans, workers_)
     assert [m for p in shards for m in p.plan.members] == [m for p in plans for m in p.members]
     most = max(cost for _, cost in stacks)
     assert len(shards) <= workers_ + len(stacks) - 1

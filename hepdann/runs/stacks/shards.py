@@ -51,7 +51,7 @@ from .plan import (
 PAYS = 4_000_000  # events, each once for every network, from which processes repay their start
 _SHARE = 8  # networks side by side, of which more are hardly faster
 
-Plan = Callable[[TrainConfig, SourceIndices, bool], list[StackPlan]]
+Planner = Callable[[TrainConfig, SourceIndices, bool], list[StackPlan]]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ class Shard:
         return "" if self.fold is None else f"fold {self.fold}: "
 
 
-def cut(plans: Sequence[StackPlan], workers: int, fold: int | None = None) -> list[Shard]:
+def cut_into_shards(
+    plans: Sequence[StackPlan], workers: int, fold: int | None = None
+) -> list[Shard]:
     """Cut stacks into shards for some processes, which are given equally much to do.
 
     They are in the order of the members, and one process may be given shards of several stacks.
@@ -135,7 +137,7 @@ def planned_shards(train: TrainConfig, domains: Domains, shares: int) -> list[Sh
     oracle = train.oracle and truth_of(domains) is not None
     copies = len(auxiliary_shifts(train))
     indices = SourceIndices(oracle, copies, False, made_sources(train), calibrated_on(train))
-    return cut(plan_stacks(train, indices), shares)
+    return cut_into_shards(plan_stacks(train, indices), shares)
 
 
 class Stacks:
@@ -155,7 +157,7 @@ class Stacks:
         maps: Mapping[str, Alignment],
         workers: int = 1,
         correction: Sequence[float] | None = None,
-        plan: Plan = plan_stacks,
+        plan: Planner = plan_stacks,
         fold: int | None = None,
         calibrations: Mapping[str, Calibration] = MappingProxyType({}),
     ) -> None:
@@ -194,7 +196,7 @@ class Stacks:
             self.sources.append(self._put(one.calibrated(domains.source), stream))
         again = adapted_source is not domains.source
         indices = SourceIndices(oracle, len(copies), again, made, names)
-        self.shards = cut(plan(train, indices, False), workers, fold)
+        self.shards = cut_into_shards(plan(train, indices, False), workers, fold)
         self._untaught = len(self.sources)
 
     def _put_images(
@@ -228,7 +230,7 @@ class Stacks:
             mc = self._calibrations[name].calibrated(plain)
             assert isinstance(mc, ObjectSource)
             self.sources.append(put(mc, mc.objects))
-        self.shards = cut(plans, workers, fold)
+        self.shards = cut_into_shards(plans, workers, fold)
         self._untaught = len(self.sources)
 
     def _put(self, events: Source | Target, blocks: Blocks | None = None) -> DomainEvents:
