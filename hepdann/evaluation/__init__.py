@@ -11,11 +11,11 @@ from ..lazy import getter
 
 if TYPE_CHECKING:
     from ..stats import accuracy, auc, roc
+    from ..stats.importance import Importance, domain_importance, permutation_importance
     from ..store.scores_reader import RunScores, open_scores
     from . import curves as curves
     from .datamc import DataMC, compare_feature, data_mc, outside_bins
     from .diagnosis import Closure, Diagnosis, diagnose
-    from .latent import Importance, domain_importance, permutation_importance
     from .minerva import ENERGY, EventPicture, event_pictures, tensor_pictures
     from .quick_classifier import (
         LabelShift,

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from hepdann import evaluation, stats
 from hepdann.evaluation.thresholds import flat_thresholds
-from hepdann.tensors import Target
 
 
 def sample(rng, n=4000):
@@ -140,29 +139,3 @@ def test_bins_of_a_calibration_hold_every_event(bins, seed):
     assert known.sum() <= bins
     assert np.all((found.score[known] >= 0) & (found.score[known] <= 1))
     assert (content > 0).sum() == pytest.approx(known.sum(), abs=2)  # floats at edges
-
-
-def test_shuffling_an_unused_feature_costs_nothing():
-    rng = np.random.default_rng(6)
-    x = rng.normal(size=(3000, 3)).astype(np.float32)
-    label = (x[:, 0] + 0.5 * x[:, 1] > 0).astype(int)
-    found = evaluation.permutation_importance(
-        lambda rows: rows[:, 0] + 0.5 * rows[:, 1], x, label, ["strong", "weak", "none"]
-    )
-    assert [one.name for one in found] == ["strong", "weak", "none"]
-    assert found[0].loss > 2 * found[1].loss > 0
-    assert found[2].loss == 0
-
-
-def test_the_shifted_input_carries_the_mismodelling():
-    rng = np.random.default_rng(7)
-
-    def events(n, by):
-        x = rng.normal(size=(n, 3)) + np.array([0, by, 0])
-        ids = rng.integers(2**63, size=n).astype(np.uint64)
-        return Target(x.astype(np.float32), np.ones(n, np.float32), ids, np.zeros(n, np.uint8))
-
-    found = evaluation.domain_importance(events(1500, 0.0), events(1500, 0.8), list("abc"))
-    assert found[0].name == "b"
-    assert found[0].loss > 0.1
-    assert max(abs(one.loss) for one in found[1:]) < 0.02
