@@ -28,7 +28,7 @@ from hepdann.domains import prepare, resident
 from hepdann.evaluation import open_truth, oracle_source
 from hepdann.inference.passes import classify
 from hepdann.readers import convert_files
-from hepdann.runs.stacks.plan import group, resolve_auto, settings_of, shape_of
+from hepdann.runs.stacks.plan import group_members, resolve_auto, settings_of, shape_of
 from hepdann.stats import accuracy, auc
 from hepdann.tensors import Source, open_tensors
 from hepdann.training import Member, StackTrainer
@@ -53,7 +53,7 @@ def networks(tensors: Any, changes: dict[str, Any], events: Source) -> np.ndarra
     n_train = len(domains.source.part("train"))
     train = resolve_auto(train, n_train)
     members = [Member(methods.get("source-only"), 0.0, seed) for seed in range(SEEDS)]
-    (plan,) = group(members, None)
+    (plan,) = group_members(members, None)
     shape = shape_of(train, len(tensors.features), len(tensors.classes), plan)
     sides = [
         [resident(side, domains.scaling, device=train.device)]

@@ -32,7 +32,7 @@ from hepdann.evaluation import oracle_source, truth_of
 from hepdann.inference.passes import classify
 from hepdann.readers import convert_files
 from hepdann.runs.preparation import auxiliary_shifts
-from hepdann.runs.stacks.plan import group, resolve_auto, settings_of, shape_of
+from hepdann.runs.stacks.plan import group_members, resolve_auto, settings_of, shape_of
 from hepdann.stats import accuracy, auc
 from hepdann.tensors import Source, Target
 from hepdann.training import Member, StackTrainer
@@ -79,7 +79,7 @@ class Study:
 
     def train(self, members: Sequence[Member]) -> Iterator[Row]:
         """Train members of one method as a stack; the figures of each."""
-        (plan,) = group(members, None)
+        (plan,) = group_members(members, None)
         first = self.domains[0].source
         shape = shape_of(self.config.train, first.features.shape[1], len(first.classes), plan)
         settings = settings_of(self.config.train, self.sources[0].n_train)

@@ -28,7 +28,7 @@ from ..outputs import write_whole
 from ..parallel import Link
 from ..registry import ORACLE
 from ..runs.preparation import prepare_training
-from ..runs.stacks.plan import SourceIndices, StackPlan, group, plan_stacks
+from ..runs.stacks.plan import SourceIndices, StackPlan, group_members, plan_stacks
 from ..runs.stacks.shard_training import Hooks, ShardFiles, Trained, train_shard
 from ..runs.stacks.shards import Stacks
 from ..stats import proxy_distance
@@ -203,7 +203,7 @@ class Trial:
             if not self.only or member.label in self.only
             for value in (self.lambdas if member.method.adversarial else (member.lambda_,))
         ]
-        return group(members, train, lean)
+        return group_members(members, train, lean)
 
     def _measure(self, domains: Domains, done: Trained, members: list[MemberResult]) -> None:
         """Add ``distance``, ``reverse_validation`` and ``mean_score`` to each member.

@@ -20,7 +20,7 @@ from ...registry import ORACLE, SOURCE_ONLY
 from ...store.content import PointBaselines, PointResult
 from ...store.paths import ScanPaths
 from ...training import Member
-from ..stacks.plan import SourceIndices, StackPlan, group, member_of, trained_alignments
+from ..stacks.plan import SourceIndices, StackPlan, group_members, member_of, trained_alignments
 
 # Members times events of a step: activations of a stack stay in a core's cache, and the cost of
 # calling torch is shared (benchmarks/scan.py).
@@ -78,7 +78,7 @@ def settings_at(config: Config, point: Point, *, images: bool = False) -> TrainC
 def plan_source(train: TrainConfig, indices: SourceIndices, lean: bool = False) -> list[StackPlan]:
     """Source-only trains once: whatever the target is, it does not see it."""
     members = [member_of(SOURCE_ONLY, 0.0, train.seed + k, indices) for k in range(train.seeds)]
-    return group(members, train, lean)
+    return group_members(members, train, lean)
 
 
 def plan_point(
@@ -102,16 +102,16 @@ def plan_point(
             continue
         target = 1 + trained_alignments(train).index(before) if before else 0
         for lambda_ in scan.lambda_ if methods.get(last).adversarial else [0.0]:
-            group_members = [member_of(last, lambda_, k, indices) for k in seeds]
+            seed_members = [member_of(last, lambda_, k, indices) for k in seeds]
             calibration, label = calibration_of(name), name if "+" in name else ""
             members += [
                 replace(m, target=target, source=indices.source(m.method, calibration), name=label)
-                for m in group_members
+                for m in seed_members
             ]
     assert isinstance(train.batch_size, int)
     cached = min(_LARGEST, max(1, _EVENTS // train.batch_size))
     size = cached if scan.stack == "auto" else scan.stack
-    return [part for plan in group(members, train, lean) for part in _split(plan, size)]
+    return [part for plan in group_members(members, train, lean) for part in _split(plan, size)]
 
 
 def _split(plan: StackPlan, size: int) -> Iterable[StackPlan]:

@@ -193,7 +193,7 @@ def plan_stacks(train: TrainConfig, indices: SourceIndices, lean: bool = False) 
             Member(methods.get(SOURCE_ONLY), 0.0, train.seed + k, source=1, name=ORACLE)
             for k in range(train.seeds)
         ]
-    return group(members, train, lean)
+    return group_members(members, train, lean)
 
 
 def member_of(name: str, lambda_: float, seed: int, indices: SourceIndices) -> Member:
@@ -214,7 +214,9 @@ def trained_alignments(train: TrainConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (method_of(name)[0] for name in train.methods))))
 
 
-def group(members: Sequence[Member], train: TrainConfig, lean: bool = False) -> list[StackPlan]:
+def group_members(
+    members: Sequence[Member], train: TrainConfig, lean: bool = False
+) -> list[StackPlan]:
     """Members that can train together: same phases, networks and number of auxiliaries.
 
     Where there are several learning rates, they are the seeds' in turn.
