@@ -101,13 +101,13 @@ class Diagnosis:
 
     @property
     def kind(self) -> str:
-        """The verdict in a word, see :func:`~hepdann.evaluation.diagnosis.verdict`."""
-        return verdict(self)[0]
+        """The verdict in a word, see :func:`~hepdann.evaluation.diagnosis.shift_verdict`."""
+        return shift_verdict(self)[0]
 
     @property
     def sentence(self) -> str:
         """The verdict in plain words."""
-        sentence = verdict(self)[1]
+        sentence = shift_verdict(self)[1]
         fractions, labels = self.fractions, self.labels
         if fractions is None or labels is None or labels.alone or not fractions.shift:
             return sentence
@@ -278,7 +278,7 @@ _COMMON = 0.85  # share of accepted events in common from which only the thresho
 _SCORE = 0.02  # distance of the score's distributions below which nothing is at stake
 
 
-def verdict(diagnosis: Diagnosis) -> tuple[str, str]:
+def shift_verdict(diagnosis: Diagnosis) -> tuple[str, str]:
     """What kind of shift it is, in a word and in a sentence.
 
     ``none``: no shift. ``features``: a single feature differs, not significantly among all the
