@@ -266,9 +266,8 @@ def fill_templates(
             )
     edges = _edges(settings, events, values, np.any(list(passing.values()), axis=0))
     plots = plots or config_of(folder).plots
-    windows = [] if settings.asimov else [*settings.blind]
-    if not settings.asimov:
-        windows += blind_windows(plots, columns, settings.of)
+    hidden = [*settings.blind, *blind_windows(plots, columns, settings.of)]
+    windows = [] if settings.asimov else hidden
     mc: dict[tuple[str, str], dict[str, Histogram]] = {}
 
     def put(variation: str, values: Floats, weight: Floats, passing: Mapping[str, Rows]) -> None:
