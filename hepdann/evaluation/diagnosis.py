@@ -213,6 +213,8 @@ def diagnose(
         value, error, mc_share = map(np.asarray, (labels.target, labels.error, labels.mc))
         residual = test.auc, labels.auc
         fractions = FractionEstimate(value, error, mc_share, residual, shift=True)
+    elif fractions is not None and _hardly_moves(first.score):
+        fractions = replace(fractions, shift=False)  # other fractions would move the score
     return replace(first, labels=labels, closures=closures, fractions=fractions)
 
 
@@ -278,6 +280,10 @@ _COMMON = 0.85  # share of accepted events in common from which only the thresho
 _SCORE = 0.02  # distance of the score's distributions below which nothing is at stake
 
 
+def _hardly_moves(score: ScoreEffect | None) -> bool:
+    return score is not None and (score.p_value >= SIGNIFICANT or score.ks < _SCORE)
+
+
 def shift_verdict(diagnosis: Diagnosis) -> tuple[str, str]:
     """What kind of shift it is, in a word and in a sentence.
 
@@ -297,7 +303,7 @@ def shift_verdict(diagnosis: Diagnosis) -> tuple[str, str]:
     where = f"most in {_names(differing)}" if differing else "in how features go together"
     differ = f"MC and data differ ({figures}), {where}"
     moved = _score(score)
-    if score is not None and (score.p_value >= SIGNIFICANT or score.ks < _SCORE):
+    if _hardly_moves(score):
         return "harmless", (
             f"{differ}; but the score of a classifier hardly moves{moved}: adapting can gain "
             "little."

@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hepdann.alignment import FractionEstimate
 from hepdann.evaluation import (
     Diagnosis,
     QuickClassifier,
     compare_feature,
     diagnose,
+    diagnosis,
     label_shift,
     score_effect,
 )
@@ -113,6 +115,19 @@ def test_a_shift_that_the_score_does_not_see_is_not_worth_adapting():
     assert harmless.kind == "harmless"
     assert "adapting can gain little" in harmless.sentence
     assert harmless.differing[0].name == "iso"
+
+
+@pytest.mark.parametrize(("change", "shift"), [([0, 0, 1], False), ([0.8, 0, 0], True)])
+def test_no_other_class_fractions_are_claimed_where_the_score_does_not_move(
+    monkeypatch, change, shift
+):
+    """A smearing imitates other fractions; those would move the score."""
+    half, estimate = np.array([0.5, 0.5]), np.array([0.6, 0.4])
+    claim = FractionEstimate(estimate, np.full(2, 0.01), half, (0.7, 0.55), shift=True)
+    monkeypatch.setattr(diagnosis, "estimate_fractions", lambda *_, **__: claim)
+    estimated = found(lambda x: x + np.array(change)).fractions
+    assert estimated.shift is shift
+    np.testing.assert_array_equal(estimated.fractions, estimate if shift else half)
 
 
 @pytest.mark.parametrize("change", [rotated, folded])
