@@ -53,7 +53,7 @@ def networks(tensors: Any, changes: dict[str, Any], events: Source) -> np.ndarra
     n_train = len(domains.source.part("train"))
     train = resolve_auto(train, n_train)
     members = [Member(methods.get("source-only"), 0.0, seed) for seed in range(SEEDS)]
-    (plan,) = group_members(members, None)
+    (plan,) = group_members(members, train)
     shape = shape_of(train, len(tensors.features), len(tensors.classes), plan)
     sides = [
         [resident(side, domains.scaling, device=train.device)]

@@ -79,7 +79,7 @@ class Study:
 
     def train(self, members: Sequence[Member]) -> Iterator[Row]:
         """Train members of one method as a stack; the figures of each."""
-        (plan,) = group_members(members, None)
+        (plan,) = group_members(members, self.config.train)
         first = self.domains[0].source
         shape = shape_of(self.config.train, first.features.shape[1], len(first.classes), plan)
         settings = settings_of(self.config.train, self.sources[0].n_train)
