@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..cluster import current
-from ..config import ConversionConfig, expand_path, load_config, override
+from ..config import ConversionConfig, SampleConfig, expand_path, load_config, override
 from ..errors import ConfigError, ReadError, SchemaError
 from ..outputs import drawing_folder, writing
 from ..provenance import describe_file, provenance
 from ..tensors import Tensors, TensorWriter, open_tensors, reweight
-from .pictures.convert import convert_pictures, picture_ref, pictures_of
 from .pipeline.blocks import BlockReader
 from .pipeline.entry_ranges import Reader, UnitReader, choose_reader, unit_reader
 from .pipeline.events import column_names
@@ -26,7 +25,7 @@ from .pipeline.job_stream import JobStream, ShardStream, default_threads, new_fi
 from .pipeline.range_task import Done, RangeCounts, Tally, Work
 from .pipeline.summary import ConversionSummary
 from .planning.conversion import plan_conversion
-from .planning.input_samples import Skips, divide_by_counters, gather
+from .planning.input_samples import Skips, divide_by_counters, gather, wanted_samples
 from .planning.labels import likely_mistakes
 from .planning.plan import Plan, SamplePlan
 from .planning.selection import mark_duplicates
@@ -192,16 +191,19 @@ def convert_files(
             mend="name the good files without --skip-bad" if skip_bad else "leave --cluster out",
         )
     config = config or ConversionConfig()
-    pictures = pictures_of(mc, data, config)
-    if pictures is not None:
-        return convert_pictures(
-            pictures,
-            output=output,
-            config=config,
-            truth=None if truth is None else picture_ref(truth),
-            like=None if like is None else open_tensors(like),
-            progress=progress,
-        )
+    if not _are_root(wanted_samples(mc, data, config)):
+        from .pictures.convert import convert_pictures, picture_ref, pictures_of
+
+        pictures = pictures_of(mc, data, config)
+        if pictures is not None:
+            return convert_pictures(
+                pictures,
+                output=output,
+                config=config,
+                truth=None if truth is None else picture_ref(truth),
+                like=None if like is None else open_tensors(like),
+                progress=progress,
+            )
     earlier = None
     if like is not None:
         from .conversion_record import conversion_like
@@ -228,6 +230,11 @@ def convert_files(
     on_workers: Reader = "auto" if callable(reader) else reader
     conversion = _TableConversion(plan, truths, skips, progress, earlier, on_workers)
     return conversion.run(output, unit_reader(reader, plan.images), threads or default_threads())
+
+
+def _are_root(samples: Sequence[SampleConfig]) -> bool:
+    """Whether the name of the first file says that it is none of pictures."""
+    return bool(samples) and samples[0].files[0].endswith(".root")
 
 
 def _check_output(output: Path) -> None:
