@@ -6,11 +6,11 @@
 Files of 32 float branches, a label and an event number are written by uproot and, with ``--root``
 (a Python that has ROOT, for example after ``pip install root``), by ROOT. Each round runs every
 route once, in turn, each in a process of its own that is pinned to ``--threads`` processors. Clock
-and CPU time are those of the conversion without the imports, ``whole process`` with them; figures
-are medians over the rounds, and ratios are taken round by round. On a machine with other work the
-quickest of the rounds (``best``) and the CPU time say more than the median; ``free`` is what the
-conversion would take if each of its threads had a processor while it can run, by the clocks of the
-threads. The routes:
+and CPU time are those of the conversion without the imports, ``whole process`` with them, of
+hepdann that of the command; figures are medians over the rounds, and ratios are taken round by
+round. On a machine with other work the quickest of the rounds (``best``) and the CPU time say more
+than the median; ``free`` is what the conversion would take if each of its threads had a processor
+while it can run, by the clocks of the threads. The routes:
 
 * plain: ``tree.arrays()``, ``numpy.stack``, ``h5py``; features and label alone
 * threaded: the same with uproot's threads and isal
@@ -31,6 +31,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -41,6 +42,7 @@ from typing import Any
 
 import numpy as np
 
+HEPDANN = str(Path(sysconfig.get_path("scripts")) / "hepdann")
 BRANCHES = [f"x{index}" for index in range(32)]
 _MOST = 20_000_000  # events of a file
 LEVELS = {"zlib": 1, "lz4": 4, "zstd": 5}
@@ -245,16 +247,28 @@ def child(route: str, path: str, threads: int) -> None:
 
 def run(route: str, path: Path, threads: int, processors: list[int]) -> dict[str, float]:
     command = [sys.executable, __file__, "--child", route, str(path), "--threads", str(threads)]
-    began = time.perf_counter()
-    done = subprocess.run(
-        command,
-        check=True,
-        capture_output=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: os.sched_setaffinity(0, processors[:threads]),
-    )
-    result: dict[str, float] = json.loads(done.stdout)
-    return result | {"process": time.perf_counter() - began}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def timed(command: list[str]) -> tuple[bytes, float]:
+        began = time.perf_counter()
+        done = subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            env=environment,
+            preexec_fn=lambda: os.sched_setaffinity(0, processors[:threads]),
+        )
+        return done.stdout, time.perf_counter() - began
+
+    said, process = timed(command)
+    if route == "hepdann":
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            process = timed(
+                [HEPDANN, "convert", str(path), "--label", "label", "--features",
+                 ",".join(BRANCHES), "--threads", str(threads), "-o", f"{folder}/t.h5"]
+            )[1]  # fmt: skip
+    result: dict[str, float] = json.loads(said)
+    return result | {"process": process}
 
 
 def make(folder: Path, writer: str, codec: str, options: argparse.Namespace, times: int) -> Path:
