@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from . import evaluation, runs
 from .evaluation import Diagnosis
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .deploy import Exported
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Run(runs.Run):
@@ -71,26 +72,19 @@ class Scan(runs.Scan):
         return plot_scan(self.folder, only=[figure] if isinstance(figure, str) else figure, **look)
 
 
-def _run(call: Callable[P, runs.Run]) -> Callable[P, Run]:
+def _giving(kind: type[T], call: Callable[P, Any]) -> Callable[P, T]:
+    """The same call, whose run or scan has figures and exports."""
+
     @wraps(call)
-    def called(*args: P.args, **options: P.kwargs) -> Run:
-        run = call(*args, **options)
-        return Run(run.folder, run.metrics)
-
-    return called
-
-
-def _scan(call: Callable[P, runs.Scan]) -> Callable[P, Scan]:
-    @wraps(call)
-    def called(*args: P.args, **options: P.kwargs) -> Scan:
+    def called(*args: P.args, **options: P.kwargs) -> T:
         made = call(*args, **options)
-        return Scan(made.folder, made.summary)
+        return kind(*(getattr(made, field.name) for field in fields(made)))
 
     return called
 
 
-train, open_run = _run(runs.train), _run(runs.open_run)
-scan, open_scan = _scan(runs.scan), _scan(runs.open_scan)
+train, open_run = _giving(Run, runs.train), _giving(Run, runs.open_run)
+scan, open_scan = _giving(Scan, runs.scan), _giving(Scan, runs.open_scan)
 
 
 def calibrate(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..inference import Model
 
 
-class Metrics(dict[str, Any]):
+class RunMetrics(dict[str, Any]):
     """A JSON object whose entries are attributes too."""
 
     def __init__(self, content: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ class Metrics(dict[str, Any]):
 
 def _with_attributes(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return Metrics(value)
+        return RunMetrics(value)
     return [_with_attributes(one) for one in value] if isinstance(value, list) else value
 
 
@@ -51,11 +51,11 @@ class Run:
     """
 
     folder: Path
-    metrics: Metrics
+    metrics: RunMetrics
 
     def __init__(self, folder: Path, metrics: Mapping[str, Any]) -> None:
         object.__setattr__(self, "folder", folder)
-        object.__setattr__(self, "metrics", Metrics(metrics))
+        object.__setattr__(self, "metrics", RunMetrics(metrics))
 
     def __repr__(self) -> str:
         best = self.metrics.get("recommended")
@@ -102,7 +102,7 @@ class Run:
         """Methods of the run, baselines first."""
         return tuple(self.metrics["methods"])
 
-    def evaluate(self) -> Metrics:
+    def evaluate(self) -> RunMetrics:
         """Every figure, computed anew from ``scores.h5``; laid out as :attr:`metrics`.
 
         Raises:
@@ -110,7 +110,7 @@ class Run:
         """
         from ..evaluation import summarise
 
-        return Metrics(summarise(self.folder))
+        return RunMetrics(summarise(self.folder))
 
     def predict(
         self,
