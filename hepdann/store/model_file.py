@@ -180,9 +180,11 @@ def _without_long_lists(value: Any, long: dict[str, NDArray[Any]]) -> Any:
 
 
 def _with_long_lists(value: Any, long: Mapping[str, NDArray[Any]]) -> Any:
+    """The header as it was before :func:`_without_long_lists`."""
     if isinstance(value, dict):
-        if value.keys() == {_OF_HEADER}:
-            return long[value[_OF_HEADER]].tolist()
+        name = value.get(_OF_HEADER)
+        if isinstance(name, str) and name.startswith(_OF_HEADER):
+            return long[name].tolist()
         return {key: _with_long_lists(one, long) for key, one in value.items()}
     return [_with_long_lists(one, long) for one in value] if isinstance(value, list) else value
 
