@@ -23,7 +23,35 @@ typedef float Floats __attribute__((vector_size(32)));
 typedef float Half __attribute__((vector_size(16)));
 typedef double Doubles __attribute__((vector_size(32)));
 
+#if defined(__clang__) || __GNUC__ >= 12
+#define MIX(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else /* GCC before 12 */
+#define MIX(a, b, ...) __builtin_shuffle(a, b, (Mask){__VA_ARGS__})
+#endif
+
 #define PICK(mask, yes, no) ((Floats)(((Bits)(yes) & (Bits)(mask)) | ((Bits)(no) & ~(Bits)(mask))))
+
+/* Eight events of eight features, event by event: into out, whose events are ``columns`` apart. */
+static inline __attribute__((always_inline)) void turn(Floats (*tile)[EVENTS / 8], int64_t at,
+                                                       float *out, int64_t columns)
+{
+    Floats a[8], b[8];
+    for (int f = 0; f < 8; f += 2) { /* pairs of features, of events 0, 1, 4, 5 and 2, 3, 6, 7 */
+        a[f] = MIX(tile[f][at], tile[f + 1][at], 0, 8, 1, 9, 4, 12, 5, 13);
+        a[f + 1] = MIX(tile[f][at], tile[f + 1][at], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    for (int f = 0; f < 8; f += 4) /* fours of features, of events e and e + 4 */
+        for (int k = 0; k < 2; k++) {
+            b[f + 2 * k] = MIX(a[f + k], a[f + k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+            b[f + 2 * k + 1] = MIX(a[f + k], a[f + k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    for (int e = 0; e < 4; e++) {
+        const Floats low = MIX(b[e], b[e + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        const Floats high = MIX(b[e], b[e + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+        memcpy(out + e * columns, &low, sizeof low);
+        memcpy(out + (e + 4) * columns, &high, sizeof high);
+    }
+}
 
 /* rows: float32 of each feature, of any alignment; swap: whether their bytes are the other way round
  * column: where each feature goes; indicator: whether the next column says that it is not finite
@@ -60,6 +88,9 @@ WIDEST void hepdann_lay_out(const char *const *rows, const uint8_t *swap, const 
                 if (here < EVENTS)
                     memset(bits, 0xff, sizeof bits); /* NaN, which does not count */
                 memcpy(bits, rows[f] + 4 * start, 4 * here);
+                if (start + 2 * EVENTS <= events)
+                    for (int i = 0; i < EVENTS / 16; i++)
+                        __builtin_prefetch(rows[f] + 4 * (start + EVENTS) + 64 * i);
                 for (int i = 0; i < EVENTS / 8; i++) {
                     Bits x = bits[i];
                     if (swap[f])
@@ -98,10 +129,17 @@ WIDEST void hepdann_lay_out(const char *const *rows, const uint8_t *swap, const 
                     counts[features + f] -= isnan(value[i]) && weight[i] != 0;
             }
 
-            for (int64_t i = 0; i < here; i++) {
-                float *event = out + (start + i) * columns;
-                for (int64_t f = 0; f < some; f++)
-                    event[column[first + f]] = ((const float *)tile[f])[i];
+            for (int64_t f = 0, next; f < some; f = next) {
+                const int64_t place = column[first + f];
+                const int together = f + 8 <= some && column[first + f + 7] == place + 7;
+                const int64_t turned = together ? here / 8 * 8 : 0;
+                float *events = out + start * columns;
+                for (int64_t i = 0; i < turned; i += 8)
+                    turn(tile + f, i / 8, events + i * columns + place, columns);
+                next = together ? f + 8 : f + 1;
+                for (int64_t k = f; k < next; k++)
+                    for (int64_t i = turned; i < here; i++)
+                        events[i * columns + column[first + k]] = ((const float *)tile[k])[i];
             }
             for (int64_t f = 0; f < some; f++)
                 for (int64_t i = 0; indicator[first + f] && i < here; i++)
