@@ -146,9 +146,13 @@ class Work:
         counted.sums += weight.sum(), np.square(weight).sum()
         counted.left_out, counted.statistics = made.left_out, made.statistics
         if block.label is not None:
-            for row, powers in zip(counted.classes, (None, weight, weight**2), strict=True):
+            cells = counted.classes.shape[1], len(SPLITS)
+            cell = block.label * len(SPLITS) + made.split
+            events = np.bincount(cell, minlength=math.prod(cells)).reshape(cells)
+            counted.splits += events.sum(axis=0)
+            counted.classes[0] += events.sum(axis=1)
+            for row, powers in zip(counted.classes[1:], (weight, weight**2), strict=True):
                 row += np.bincount(block.label, powers, minlength=len(row))
-            counted.splits += np.bincount(made.split, minlength=len(SPLITS))
         if block.views:
             counted.pixels.add(block.views)
         if block.objects:

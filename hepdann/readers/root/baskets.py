@@ -136,8 +136,8 @@ class BasketPlaces:
 
     def overlapping(self, start: int, stop: int) -> range:
         """Numbers of the baskets that hold entries from ``start`` to before ``stop``."""
-        first = int(np.searchsorted(self.edges, start, side="right")) - 1
-        return range(first, int(np.searchsorted(self.edges, stop)))
+        first = int(self.edges.searchsorted(start, side="right")) - 1
+        return range(first, int(self.edges.searchsorted(stop)))
 
     def key(self, raw: memoryview, number: int) -> tuple[int, int]:
         """Compare the key in front of a basket with what the tree says of the basket.

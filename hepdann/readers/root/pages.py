@@ -168,8 +168,8 @@ class Pages:
 
     def overlapping(self, start: int, stop: int) -> range:
         """Numbers of the pages that hold entries from ``start`` to before ``stop``."""
-        first = int(np.searchsorted(self.edges, start, side="right")) - 1
-        return range(first, int(np.searchsorted(self.edges, stop)))
+        first = int(self.edges.searchsorted(start, side="right")) - 1
+        return range(first, int(self.edges.searchsorted(stop)))
 
     def decode(self, descriptor: int, number: int) -> NDArray[Any]:
         """Read and decompress one page; any thread may, because nothing is shared.
