@@ -126,14 +126,14 @@ class TensorFile(Layout):
         with self.view_reader(domain) as reader:
             return reader.read(rows)
 
-    def view_reader(self, domain: str, threads: int = 1) -> ViewReader:
+    def view_reader(self, domain: str) -> ViewReader:
         """What reads images many times: the file stays open until the reader is closed.
 
         Raises:
             SchemaError: no such domain, or no images.
         """
         self._need(domain)
-        return ViewReader(self.open(), domain, self.views, threads)
+        return ViewReader(self.open(), domain, self.views)
 
     def object_reader(self, domain: str) -> ObjectReader:
         """What reads objects, and the features beside them; SchemaError: no such domain."""

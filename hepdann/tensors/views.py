@@ -1,34 +1,25 @@
-"""The images of a tensor file: any rows, read chunk by chunk; pictures are a byte a pixel.
-
-HDF5 hands over the chunks as they are stored, and libdeflate unpacks them, in several threads if
-wanted, at 4.5 GB/s of images that are mostly zeros; HDF5's own filter makes 1.2. Chunks that
-another program wrote with other filters are read by HDF5.
-"""
+"""The images of a tensor file: any rows, read chunk by chunk; pictures are a byte a pixel."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal, Self
 
-import deflate
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from .hdf5.chunks import OpenFile
 from .hits import EventTable, Hits, view_figures
-from .layout import Transform, View
+from .layout import CHUNK_ROWS, Transform, View
 from .objects import Objects, object_figures
 
 _FULL = np.float32(255.0)  # the byte of a pixel at full brightness, which is read as 1
 _AT_ONCE = 4096  # pictures whose figures are computed at a time
 Rows = slice | NDArray[np.integer[Any]]
-_GZIP = 1  # HDF5's number of the filter
 
 
 def fractions(values: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -133,21 +124,15 @@ def image_figures(
 class ViewReader:
     """The images of one domain, in a file that stays open; a context manager.
 
-    ``threads`` unpack, beside the caller.
-
     Raises:
         SchemaError: the file holds no views.
     """
 
-    def __init__(
-        self, file: OpenFile, domain: str, views: tuple[View, ...], threads: int = 1
-    ) -> None:
+    def __init__(self, file: OpenFile, domain: str, views: tuple[View, ...]) -> None:
         self._file, self.path, self.domain, self.views = file, file.path, domain, views
         if not views:
             raise SchemaError("holds no images", where=self.path, mend="convert files that do")
-        group = file.h5[f"{domain}/views"]
-        self._images = {view.name: _Images(group[view.name], self.path) for view in self.views}
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._images = {view.name: file.h5[f"{domain}/views/{view.name}"] for view in views}
 
     def __enter__(self) -> Self:
         return self
@@ -157,12 +142,10 @@ class ViewReader:
 
     def close(self) -> None:
         """Close the file; may be called again."""
-        if self._pool is not None:
-            self._pool.shutdown()
         self._file.close()
 
     def __len__(self) -> int:
-        return next(iter(self._images.values())).rows
+        return len(next(iter(self._images.values())))
 
     def read(self, rows: Rows) -> dict[str, NDArray[np.float32]]:
         """Images at some rows.
@@ -183,21 +166,13 @@ class ViewReader:
     def stored(self, rows: Rows) -> dict[str, NDArray[Any]]:
         """As :meth:`read`, of the type that the file has them in: float32 or uint8."""
         numbers = _numbers(rows, len(self))
-        result, work = {}, []
-        for name, images in self._images.items():
-            values = np.empty((len(numbers), *images.shape), images.dtype)
-            work += [(images, values, *part) for part in images.parts(numbers)]
-            result[name] = values
         with self._file.reading():
-            if self._pool is None:
-                for piece in work:
-                    _fill(piece)
-            else:
-                list(self._pool.map(_fill, work))
-        return result
+            return {
+                name: np.concatenate(list(self._chunks(name, numbers))) for name in self._images
+            }
 
     def events(self, rows: Rows) -> EventImages:
-        """Some rows as they are held in memory: hits without ever filling an image, or pictures.
+        """Some rows as they are held in memory: hits, without a whole image of all, or pictures.
 
         Returns:
             The hits of each event, or its pixels as bytes, over all views in order.
@@ -209,70 +184,29 @@ class ViewReader:
         if self.views[0].pictures:
             return Pixels.of(self.stored(rows).values())
         numbers = _numbers(rows, len(self))
-        work = [
-            (images, *part) for images in self._images.values() for part in images.parts(numbers)
-        ]
-        made = map(_hits, work) if self._pool is None else self._pool.map(_hits, work)
-        views: list[Hits] = []
         with self._file.reading():
-            for images in self._images.values():
-                parts = [next(made) for _ in images.parts(numbers)]
-                none = Hits.of([np.empty((0, int(np.prod(images.shape))), np.float32)])
-                views.append(Hits.join(parts or [none]))
+            views = [
+                Hits.join([Hits.of([images]) for images in self._chunks(name, numbers)])
+                for name in self._images
+            ]
         return Hits.beside(views)
 
-
-class _Images:
-    """One dataset of images."""
-
-    def __init__(self, dataset: Any, path: Path) -> None:
-        self.rows, self.shape = len(dataset), tuple(dataset.shape[1:])
-        self._dataset, self._path = dataset, path
-        self.each = dataset.chunks[0] if dataset.chunks else max(1, min(64, self.rows))
-        plist = dataset.id.get_create_plist()
-        filters = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
-        whole = dataset.chunks is not None and tuple(dataset.chunks[1:]) == self.shape
-        self.dtype = np.dtype(np.uint8 if dataset.dtype == np.uint8 else np.float32)
-        self._direct = whole and filters == [_GZIP] and dataset.dtype.str in ("<f4", "|u1")
-
-    def parts(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, slice, NDArray[np.int64]]]:
-        """The chunks that hold ``rows``: their number, where the rows go, which rows of theirs."""
-        chunks = rows // self.each
-        edges = np.flatnonzero(np.diff(chunks, prepend=-1, append=-1))
-        for begin, end in pairwise(edges):
-            number = int(chunks[begin])
-            yield number, slice(int(begin), int(end)), rows[begin:end] - number * self.each
-
-    def chunk(self, number: int) -> NDArray[Any]:
-        """The images of one chunk; behind the last row, if it goes on there, they mean nothing."""
-        first = number * self.each
-        where = f"{self._path}:{self._dataset.name.lstrip('/')}"
-        try:
-            packed, skipped = None, 1
-            if self._direct:
-                skipped, packed = self._dataset.id.read_direct_chunk((first, 0, 0, 0))
-            if packed is None or skipped:  # by filters that only HDF5 knows, or by none
-                return np.asarray(self._dataset[first : first + self.each], self.dtype)
-            size = self.each * int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-            unpacked = deflate.zlib_decompress(packed, size)
-            return np.frombuffer(unpacked, self.dtype).reshape(self.each, *self.shape)
-        except (OSError, RuntimeError, ValueError, deflate.DeflateError) as error:
-            raise SchemaError(
-                f"images {first}-{min(first + self.each, self.rows) - 1} are damaged ({error})",
-                where=where,
-                mend="copy the file again from a good disk, or convert again",
-            ) from error
-
-
-def _fill(piece: tuple[_Images, NDArray[Any], int, slice, NDArray[np.int64]]) -> None:
-    images, values, number, to, rows = piece
-    np.take(images.chunk(number), rows, axis=0, out=values[to])
-
-
-def _hits(piece: tuple[_Images, int, slice, NDArray[np.int64]]) -> Hits:
-    images, number, _, rows = piece
-    chunk = images.chunk(number)
-    return Hits.of([chunk if len(rows) == len(chunk) else chunk[rows]])
+    def _chunks(self, name: str, rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+        """The images of a view at increasing rows, chunk by chunk; at least one, maybe empty."""
+        images = self._images[name]
+        kind = np.uint8 if images.dtype == np.uint8 else np.float32
+        each = images.chunks[0] if images.chunks else CHUNK_ROWS
+        yield np.empty((0, *images.shape[1:]), kind)
+        for start in each * np.unique(rows // each):
+            inside = rows[slice(*np.searchsorted(rows, [start, start + each]))] - start
+            try:
+                yield np.asarray(images[start : start + each], kind)[inside]
+            except (OSError, RuntimeError) as error:
+                raise SchemaError(
+                    f"images {start}-{min(start + each, len(images)) - 1} are damaged ({error})",
+                    where=f"{self.path}:{images.name.lstrip('/')}",
+                    mend="copy the file again from a good disk, or convert again",
+                ) from error
 
 
 def _numbers(rows: Rows, count: int) -> NDArray[np.int64]:

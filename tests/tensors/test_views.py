@@ -117,11 +117,9 @@ def test_images_that_another_program_stored_otherwise_are_read(image_file, how):
 
 
 @settings(max_examples=8, deadline=None)
-@given(
-    st.lists(st.integers(0, 90), max_size=6), st.integers(0, 100), st.booleans(), st.integers(1, 3)
-)
+@given(st.lists(st.integers(0, 90), max_size=6), st.integers(0, 100), st.booleans())
 def test_neither_blocks_nor_spare_room_nor_rows_taken_back_change_a_byte(
-    make_block, cut, writer_of, sizes, spare, back, threads
+    make_block, cut, writer_of, sizes, spare, back
 ):
     mc, data = with_views(make_block(200)), with_views(make_block(30, domain="data"))
 
@@ -147,7 +145,7 @@ def test_neither_blocks_nor_spare_room_nor_rows_taken_back_change_a_byte(
         assert written(path, edges, 200 + spare, back) == written(path, [], 200, False)
         assert [entry.name for entry in Path(folder).iterdir()] == ["t.h5"]
         rows = np.flatnonzero(np.arange(200) % (spare + 1) == 0)
-        with open_tensors(path).view_reader("mc", threads) as reader:
+        with open_tensors(path).view_reader("mc") as reader:
             assert len(reader) == 200
             for name, images in reader.read(rows).items():
                 np.testing.assert_array_equal(images, mc.views[name][rows])
@@ -271,11 +269,10 @@ def test_of_an_image_only_the_place_of_its_chunk_is_kept(tmp_path, make_block, w
     assert peak(20) - peak(5) < 0.1 * 15 * 640 * pixels
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("rows", [slice(None), slice(3, 3), np.array([0, 1, 63, 64, 128, 149])])
-def test_hits_are_the_pixels_that_are_not_zero(image_file, rows, threads):
+def test_hits_are_the_pixels_that_are_not_zero(image_file, rows):
     path, blocks = image_file()
-    with open_tensors(path).view_reader("mc", threads) as reader:
+    with open_tensors(path).view_reader("mc") as reader:
         found = reader.events(rows)
     expected = Hits.of([view[rows] for view in blocks["mc"].views.values()])
     assert found.width == expected.width == sum(np.prod(view.shape) for view in VIEWS)
