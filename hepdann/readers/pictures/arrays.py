@@ -1,4 +1,4 @@
-"""Files of arrays: NumPy's npz, HDF5, MATLAB's mat and MNIST's idx, read row by row.
+"""Files of arrays: NumPy's npz, HDF5, MATLAB's mat and MNIST's idx.
 
 They come from strangers. Sizes are checked before anything is unpacked, no file says how its
 content is to be executed (no pickles), and what is cut off or damaged gives one line.
@@ -10,30 +10,27 @@ import gzip
 import re
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
-from ...inputs import regular_file
+from ...inputs import first_bytes, regular_file
 from ..hdf5 import is_hdf5, open_datasets
+from ..root.opening import reading
 
-_MOST = 1 << 36  # bytes of one array
-_MOST_ROWS = 1 << 28
-_MOST_IN_MEMORY = 1 << 32  # of a format that is read as a whole
-_COPY = "copy or download the file again"
+_MOST = 1 << 34  # bytes of one array of the formats that are read as a whole
+_DAMAGED = "is damaged"
 _HEADER = 4096  # characters of the header of an array, at most
+_GZIP = b"\x1f\x8b"
 _IDX = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_DAMAGE = (  # what numpy, zipfile, gzip, h5py and scipy raise where a file is not whole
-    OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError, NotImplementedError,
-    MemoryError, SyntaxError, zlib.error, struct.error, zipfile.BadZipFile,
-)  # fmt: skip
+_NO_NUMBERS = ("cell", "struct", "object", "function", "char", "opaque", "unknown")  # of MATLAB
 _LABELS = re.compile(r"images([-.])idx3")
 
 
@@ -42,14 +39,26 @@ class Array:
     """An array of a file.
 
     Attributes:
+        where: file and name, for errors.
         shape: of all of it; the first axis is that of the rows.
         dtype: of its elements.
-        blocks: reads it in order, so many rows at a time.
+        opened: the context in which slices of its rows can be read.
     """
 
+    where: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    blocks: Callable[[int], Iterator[NDArray[Any]]]
+    opened: Callable[[], AbstractContextManager[Any]]
+
+    def blocks(self, rows: int) -> Iterator[NDArray[Any]]:
+        """All of it in order, so many rows at a time.
+
+        Raises:
+            ReadError: it is damaged.
+        """
+        with reading(self.where, _DAMAGED), self.opened() as values:
+            for start in range(0, self.shape[0], rows):
+                yield np.asarray(values[start : start + rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +82,7 @@ def array_file(path: str) -> ArrayFile | None:
     Raises:
         ReadError: it is damaged, too large, or not to be trusted.
     """
-    with regular_file(path).open("rb") as stream:
-        begin = stream.read(128)
+    begin = first_bytes(path, 128)
     if begin.startswith(b"PK"):
         return ArrayFile(path, "npz", _npz(path))
     if is_hdf5(path):
@@ -83,95 +91,55 @@ def array_file(path: str) -> ArrayFile | None:
         return ArrayFile(path, "mat", _mat(path))
     if begin.startswith(b"MATLAB 7.3"):
         raise ReadError("is of MATLAB 7.3", where=path, mend="save it with -v7")
-    if begin[:2] == b"\x1f\x8b" or begin[:2] == b"\0\0":
+    if begin[:2] in (_GZIP, b"\0\0"):
         arrays = _idx(path)
         return None if arrays is None else ArrayFile(path, "idx", arrays)
     return None
 
 
-@contextmanager
-def _whole(path: str, what: str = "") -> Iterator[None]:
-    """What libraries say of damage, as one line."""
-    try:
-        yield
-    except ReadError:
-        raise
-    except _DAMAGE as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        where = f"{path}:{what}" if what else path
-        raise ReadError(f"is damaged ({reason})", where=where, mend=_COPY) from error
-
-
-def _check(where: str, shape: tuple[int, ...], dtype: np.dtype[Any], most: int = _MOST) -> None:
+def _in_memory(
+    where: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    opened: Callable[[], AbstractContextManager[Any]],
+) -> Array:
+    """An array that is read as a whole when it is wanted."""
     size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if size > most or (shape and shape[0] > _MOST_ROWS):
+    if size > _MOST:
         raise ReadError(
             f"claims {size / 2**30:,.0f} GiB ({' × '.join(map(str, shape))})",
             where=where,
             mend="split it into smaller files",
         )
-
-
-def _rows(stream: IO[bytes], array: Array, rows: int) -> Iterator[NDArray[Any]]:
-    """Rows of a stream that stands at the first."""
-    count, each = array.shape[0], int(np.prod(array.shape[1:], dtype=np.int64))
-    for start in range(0, count, rows):
-        some = min(rows, count - start)
-        size = some * each * array.dtype.itemsize
-        content = stream.read(size)
-        if len(content) != size:
-            raise EOFError(f"it ends in row {start + len(content) * some // max(1, size)}")
-        yield np.frombuffer(content, array.dtype).reshape(some, *array.shape[1:])
+    return Array(where, shape, dtype, opened)
 
 
 def _npz(path: str) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
-    with _whole(path), zipfile.ZipFile(path) as file:
-        for info in file.infolist():
-            name = info.filename
-            if not name.endswith(".npy"):
+    with reading(path, _DAMAGED), zipfile.ZipFile(path) as file:
+        for member in file.namelist():
+            name, where = member.removesuffix(".npy"), f"{path}:{member}"
+            if name == member:
                 continue
-            with file.open(info) as stream:
-                shape, fortran, dtype = _npy_header(stream, f"{path}:{name}")
-            if shape is None:
-                continue
-            _check(f"{path}:{name}", shape, dtype)
-            if fortran and len(shape) > 1:
+            with file.open(member) as stream:
+                later = np.lib.format.read_magic(stream) != (1, 0)
+                read = getattr(np.lib.format, f"read_array_header_{1 + later}_0")
+                shape, _, dtype = read(stream, max_header_size=_HEADER)
+            if dtype.hasobject:
                 raise ReadError(
-                    "is stored column by column",
-                    where=f"{path}:{name}",
-                    mend="save numpy.ascontiguousarray of it",
+                    "holds Python objects, which are not read",
+                    where=where,
+                    mend="save arrays of numbers",
                 )
-            blocks = _npz_blocks(path, name)
-            arrays[name.removesuffix(".npy")] = Array(shape, dtype, blocks)
+            if shape:
+                arrays[name] = _in_memory(where, tuple(shape), dtype, partial(_of_npz, path, name))
     return arrays
 
 
-def _npy_header(
-    stream: IO[bytes], where: str
-) -> tuple[tuple[int, ...] | None, bool, np.dtype[Any]]:
-    """Shape, order and type of an array; ``None`` for the shape of a single value."""
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0
-    if version != (1, 0):
-        read = np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(stream, max_header_size=_HEADER)
-    if dtype.hasobject:
-        raise ReadError(
-            "holds Python objects, which are not read",
-            where=where,
-            mend="save arrays of numbers",
-        )
-    return (tuple(shape) if shape else None), fortran, dtype
-
-
-def _npz_blocks(path: str, name: str) -> Callable[[int], Iterator[NDArray[Any]]]:
-    def blocks(rows: int) -> Iterator[NDArray[Any]]:
-        with _whole(path, name), zipfile.ZipFile(path) as file, file.open(name) as stream:
-            shape, _, dtype = _npy_header(stream, f"{path}:{name}")
-            yield from _rows(stream, Array(shape or (), dtype, blocks), rows)
-
-    return blocks
+@contextmanager
+def _of_npz(path: str, name: str) -> Iterator[NDArray[Any]]:
+    with np.load(path, allow_pickle=False) as file:
+        yield file[name]
 
 
 def _hdf5(path: str) -> dict[str, Array]:
@@ -179,41 +147,40 @@ def _hdf5(path: str) -> dict[str, Array]:
     with open_datasets(path) as datasets:
         for dataset in datasets.values():
             name, shape = dataset.name.lstrip("/"), tuple(int(n) for n in dataset.shape or ())
-            if not shape or dataset.dtype.kind not in "biuf":
-                continue
-            _check(f"{path}:{name}", shape, dataset.dtype)
-            arrays[name] = Array(shape, dataset.dtype, _hdf5_blocks(path, name))
+            if shape and dataset.dtype.kind in "biuf":
+                opened = partial(_of_hdf5, path, name)
+                arrays[name] = Array(f"{path}:{name}", shape, dataset.dtype, opened)
     return arrays
 
 
-def _hdf5_blocks(path: str, name: str) -> Callable[[int], Iterator[NDArray[Any]]]:
-    def blocks(rows: int) -> Iterator[NDArray[Any]]:
-        with _whole(path, name), open_datasets(path) as datasets:
-            dataset = next(d for d in datasets.values() if d.name.lstrip("/") == name)
-            for start in range(0, len(dataset), rows):
-                yield np.asarray(dataset[start : start + rows])
-
-    return blocks
+@contextmanager
+def _of_hdf5(path: str, name: str) -> Iterator[Any]:
+    with open_datasets(path) as datasets:
+        yield next(one for one in datasets.values() if one.name.lstrip("/") == name)
 
 
 def _mat(path: str) -> dict[str, Array]:
-    """MATLAB has the rows last, and files of it are read as a whole."""
-    from scipy.io import loadmat, whosmat
+    """MATLAB has the rows last: (H, W, C, N) of pictures; labels are (N, 1)."""
+    from scipy.io import whosmat
 
     arrays: dict[str, Array] = {}
-    with _whole(path):
+    with reading(path, _DAMAGED):
         _refuse_cut_off(path)
-        listed = whosmat(path)
-        for name, shape, kind in listed:
-            if kind in ("cell", "struct", "object", "function", "char", "opaque", "unknown"):
-                continue
-            # of MATLAB's numbers none takes more than 8 bytes
-            _check(f"{path}:{name}", shape, np.dtype("f8"), most=_MOST_IN_MEMORY)
-            last = len(shape) > 2  # (H, W, C, N) of pictures; labels are (N, 1)
-            turned = (shape[-1], *shape[:-1]) if last else tuple(shape)
-            dtype = np.dtype(kind if kind not in ("logical", "sparse") else "u1")
-            arrays[name] = Array(turned, dtype, _mat_blocks(path, name, loadmat, last=last))
+        for name, shape, kind in whosmat(path):
+            if kind not in _NO_NUMBERS:
+                turned = (shape[-1], *shape[:-1]) if len(shape) > 2 else tuple(shape)
+                dtype = np.dtype(kind if kind not in ("logical", "sparse") else "u1")
+                opened = partial(_of_mat, path, name)
+                arrays[name] = _in_memory(f"{path}:{name}", turned, dtype, opened)
     return arrays
+
+
+@contextmanager
+def _of_mat(path: str, name: str) -> Iterator[NDArray[Any]]:
+    from scipy.io import loadmat
+
+    values = np.asarray(loadmat(path, variable_names=[name])[name])
+    yield np.moveaxis(values, -1, 0) if values.ndim > 2 else values
 
 
 def _refuse_cut_off(path: str) -> None:
@@ -229,24 +196,9 @@ def _refuse_cut_off(path: str) -> None:
             raise EOFError("it is cut off")
 
 
-def _mat_blocks(
-    path: str, name: str, load: Callable[..., Any], *, last: bool
-) -> Callable[[int], Iterator[NDArray[Any]]]:
-    def blocks(rows: int) -> Iterator[NDArray[Any]]:
-        with _whole(path, name):
-            values = np.asarray(load(path, variable_names=[name])[name])
-        if last:
-            values = np.moveaxis(values, -1, 0)
-        for start in range(0, len(values), rows):
-            yield np.ascontiguousarray(values[start : start + rows])
-
-    return blocks
-
-
 def _idx(path: str) -> dict[str, Array] | None:
     """A file of pictures, and that of the labels beside it."""
-    with _whole(path):
-        array = _idx_array(path)
+    array = _idx_array(path)
     if array is None:
         return None
     name = Path(path).name
@@ -255,35 +207,34 @@ def _idx(path: str) -> dict[str, Array] | None:
         return {"label" if len(array.shape) == 1 else "image": array}
     arrays = {"image": array}
     if beside.name != name and beside.is_file():
-        with _whole(str(beside)):
-            labels = _idx_array(str(beside))
+        labels = _idx_array(str(beside))
         if labels is None:
-            raise ReadError("is no file of labels", where=beside, mend=_COPY)
+            raise ReadError("is no file of labels", where=beside, mend="copy the file again")
         arrays["label"] = labels
     return arrays
 
 
-def _opened(path: str) -> Any:
-    with regular_file(path).open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if packed else Path(path).open("rb")
-
-
 def _idx_array(path: str) -> Array | None:
-    with _opened(path) as stream:
+    with reading(path, _DAMAGED), _unpacked(path) as stream:
         begin = stream.read(4)
         if len(begin) < 4 or begin[:2] != b"\0\0" or begin[2] not in _IDX or not begin[3]:
             return None
-        sizes = stream.read(4 * begin[3])
-        shape = struct.unpack(f">{begin[3]}I", sizes)
+        shape = struct.unpack(f">{begin[3]}I", stream.read(4 * begin[3]))
     dtype = np.dtype(_IDX[begin[2]])
-    _check(path, shape, dtype)
+    return _in_memory(path, shape, dtype, partial(_of_idx, path, shape, dtype))
 
-    def blocks(rows: int) -> Iterator[NDArray[Any]]:
-        with _whole(path), _opened(path) as stream:
-            stream.read(4 + 4 * len(shape))
-            yield from _rows(stream, Array(shape, dtype, blocks), rows)
-            if stream.read(1):
-                raise ValueError("it goes on behind its last row")
 
-    return Array(shape, dtype, blocks)
+@contextmanager
+def _of_idx(path: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+    begin = 4 + 4 * len(shape)
+    size = begin + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    with _unpacked(path) as stream:
+        content = stream.read(size + 1)
+    if len(content) != size:
+        raise ValueError(f"it has {'more' if len(content) > size else 'fewer'} than {size} bytes")
+    yield np.frombuffer(content, dtype, offset=begin).reshape(shape)
+
+
+def _unpacked(path: str) -> Any:
+    packed = first_bytes(path, len(_GZIP)) == _GZIP
+    return gzip.open(path) if packed else regular_file(path).open("rb")
