@@ -55,7 +55,7 @@ def showers(events: int, seeds: int, settings: dict[str, Any]) -> None:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (mc,) = samples.write("showers", folder, events)
-        config = load_config("showers", expand=False)
+        config = load_config("showers")
         hepdann.convert(mc, config=config, output=folder / "s.h5")
         for seed in range(seeds):
             output, given = folder / f"run-{seed}", {"conditions": ["energy"], "seed": seed}

@@ -59,7 +59,7 @@ Figures = dict[str, dict[str, NDArray[np.float64]]]
 
 def settings(given: argparse.Namespace) -> Config:
     """Those of configs/minerva.yaml, with what was asked for."""
-    config = load_config(Path(str(files("hepdann_configs") / "minerva.yaml")), expand=False)
+    config = load_config(Path(str(files("hepdann_configs") / "minerva.yaml")))
     names = ("seeds", "epochs", "workers")
     train = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     return config.model_copy(update={"train": config.train.model_copy(update=train)})

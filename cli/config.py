@@ -82,7 +82,7 @@ def check(file: str) -> None:
     from hepdann.config import expand_path, load_config
     from hepdann.readers import check_sample, parse
 
-    config = load_config(file, expand=False)
+    config = load_config(file)
     cuts = {f"samples[{i}].cut": sample.cut for i, sample in enumerate(config.samples)}
     texts = {**cuts, "convert.cut": config.convert.cut}
     for i, figure in enumerate(config.plots.figures or []):

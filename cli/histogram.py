@@ -100,7 +100,7 @@ def command(
 
     plots = None
     if config_path is not None:
-        plots = load_config(config_path, expand=False, known_names=False).plots
+        plots = load_config(config_path, known_names=False).plots
     templates = fill_templates(
         run, TemplateSettings(bins=bins, range=limits, **settings), plots=plots
     )

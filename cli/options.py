@@ -222,7 +222,7 @@ def config_of(path: str | Path | None, **options: Any) -> Config:
     """The configuration of a file, whose paths stay as they are; without one the defaults."""
     from hepdann.config import Config, load_config
 
-    return Config() if path is None else load_config(path, expand=False, **options)
+    return Config() if path is None else load_config(path, **options)
 
 
 def with_workers(config: Config) -> Config:

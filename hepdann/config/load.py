@@ -58,19 +58,6 @@ def expand_path(path: str, *, where: object = None) -> str:
     return os.path.expanduser(_VARIABLE.sub(value, path))  # noqa: PTH111 (keeps root:// as it is)
 
 
-def _expand_samples(values: Any, source: str, lines: Lines) -> None:
-    samples = values.get("samples")
-    for index, sample in enumerate(samples if isinstance(samples, list) else []):
-        files = sample.get("files") if isinstance(sample, dict) else None
-        where = f"{source}:{lines.get(('samples', index, 'files'), 0)}: samples[{index}].files"
-        if isinstance(files, str):
-            sample["files"] = expand_path(files, where=where)
-        elif isinstance(files, list):
-            sample["files"] = [
-                expand_path(f, where=where) if isinstance(f, str) else f for f in files
-            ]
-
-
 def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
     """Set dotted keys in nested dictionaries; ``None`` means that a flag was not given."""
     for dotted, value in changes.items():
@@ -101,7 +88,6 @@ def parse_config(
     source: str = "<text>",
     *,
     changes: Mapping[str, Any] | None = None,
-    expand: bool = True,
     known_names: bool = True,
 ) -> Config:
     """Read a configuration from YAML text; see :func:`load_config`."""
@@ -118,8 +104,6 @@ def parse_config(
         )
     # a section whose lines are all commented out is a section left at its defaults
     values = {key: value for key, value in values.items() if value is not None}
-    if expand:
-        _expand_samples(values, source, lines)
     _merge(values, changes or {})
     return _validate(Config, values, source=source, lines=lines, known_names=known_names)
 
@@ -128,25 +112,21 @@ def load_config(
     path: str | Path,
     *,
     changes: Mapping[str, Any] | None = None,
-    expand: bool = True,
     known_names: bool = True,
 ) -> Config:
-    """Read a YAML configuration.
+    """Read a YAML configuration; environment variables in paths expand where files are opened.
 
     Args:
         path: a file, or the bare name of a shipped configuration (``aleph``, ``htautau``).
         changes: settings that override the file's before anything is checked, by dotted key
             (``{"train.lambda": 0.3}``); ``None`` marks a flag that was not given.
-        expand: put environment variables into the paths of ``samples``. A command that reads no
-            sample turns it off, and needs no variable set. Relative paths stay as they are: they
-            start at the current directory, not at the folder of the file.
         known_names: refuse shifts and methods that nobody registered. Turned off to look at a run
             whose shift lives in a script of the user's.
 
     Raises:
         ConfigError: no such file, not YAML, a key that is unknown or appears twice, a value of
-            the wrong type, settings that contradict each other, an environment variable that is
-            not set. It names file, line and key, and all other wrong keys of the file.
+            the wrong type, settings that contradict each other. It names file, line and key, and
+            all other wrong keys of the file.
     """
     from .document import LARGEST
 
@@ -158,7 +138,7 @@ def load_config(
         raise ConfigError("not a text file in UTF-8", where=file_path) from error
     except OSError as error:
         raise ConfigError(error.strerror or str(error), where=file_path) from error
-    return parse_config(text, str(path), changes=changes, expand=expand, known_names=known_names)
+    return parse_config(text, str(path), changes=changes, known_names=known_names)
 
 
 def _find(path: str | Path) -> Path:

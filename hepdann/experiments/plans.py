@@ -94,7 +94,7 @@ def plan(name: str, output: Path, data: Path | None, seeds: int, epochs: int | N
     changes |= {} if epochs is None else {"train.epochs": epochs}
 
     def shipped(config: str) -> Config:
-        return override(load_config(config, expand=False), changes)
+        return override(load_config(config), changes)
 
     return _PLANS[name](output, data, shipped)
 

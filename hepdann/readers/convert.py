@@ -112,7 +112,7 @@ def convert(
     sources = _files(mc), _files(data)
     mask = None if lumi_mask is None else fspath(lumi_mask)
     settings = _settings(
-        config, not sources[0], tree=tree, features=features, spectators=spectators, label=label,
+        config, tree=tree, features=features, spectators=spectators, label=label,
         classes=classes, weight=weight, data_weight=data_weight, cut=cut, missing=missing,
         event_id=event_id, lumi_mask=mask, drop_duplicates=drop_duplicates, split_by=split,
         split_seed=split_seed, compress=compress, sha256=sha256, pictures_size=size,
@@ -131,9 +131,7 @@ def _files(given: Files) -> list[str]:
     return [fspath(name) for name in names]
 
 
-def _settings(
-    config: ConversionConfig | str | Path | None, expand: bool, **given: Any
-) -> ConversionConfig:
+def _settings(config: ConversionConfig | str | Path | None, **given: Any) -> ConversionConfig:
     """The configuration, with the arguments that were given on top."""
     changes = {f"convert.{key}": _plain(key, value) for key, value in given.items()}
     for key in ("seed", "by"):
@@ -141,7 +139,7 @@ def _settings(
     for key in ("size", "colour"):
         changes[f"convert.pictures.{key}"] = changes.pop(f"convert.pictures_{key}")
     if isinstance(config, str | PathLike):
-        return load_config(config, changes=changes, expand=expand)
+        return load_config(config, changes=changes)
     return override(config or ConversionConfig(), changes)
 
 

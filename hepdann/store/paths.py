@@ -158,7 +158,7 @@ def _progress(folder: Path) -> str:
         last = max(checkpoints, key=lambda path: path.stat().st_mtime)
         with safe_open(last, framework="numpy") as file:
             epoch = int((file.metadata() or {})["epoch"])
-        epochs = load_config(RunPaths(folder).config, expand=False, known_names=False).train.epochs
+        epochs = load_config(RunPaths(folder).config, known_names=False).train.epochs
     except (ValueError, KeyError, OSError, SafetensorError, HepdannError):
         return "before its first checkpoint"
     return f"epoch {epoch} of {epochs} at its last checkpoint"

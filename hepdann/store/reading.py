@@ -99,7 +99,7 @@ def read_config(folder: Path) -> Config:
     """Every setting that a run or a scan was made with."""
     from ..config import load_config
 
-    return load_config(Paths(folder).config, expand=False, known_names=False)
+    return load_config(Paths(folder).config, known_names=False)
 
 
 def config_of(folder: Path) -> Config:

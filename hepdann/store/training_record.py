@@ -150,7 +150,7 @@ class StartRecord:
         """
         path = RunPaths(folder).config
         if path.exists():
-            now = load_config(path, expand=False)
+            now = load_config(path)
             _refuse(self._differences(now, self.config), path, "put it back")
         asked = Config(train=self.asked, scan=self.config.scan)
         differs = self._differences(override(asked, given), asked)

@@ -30,7 +30,7 @@ SMALL = {"conditions": ["energy"], "steps": 4, "batch_size": 16, "critic_steps":
 def showers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("showers")
     (mc,) = write("showers", folder, 700, 1)
-    hepdann.convert(mc, config=load_config("showers", expand=False), output=folder / "s.h5")
+    hepdann.convert(mc, config=load_config("showers"), output=folder / "s.h5")
     return folder / "s.h5"
 
 

@@ -64,7 +64,7 @@ def test_metrics_tell_which_epochs_these_are(run):
 
 
 def test_the_schedule_stands_in_the_runs_own_configuration(run):
-    train = load_config(run.folder / "config.yaml", expand=False).train
+    train = load_config(run.folder / "config.yaml").train
     assert train.schedule.model_dump() == {
         "name": "plateau",
         "warm_up": 0.0,

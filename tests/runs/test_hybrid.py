@@ -107,7 +107,7 @@ def test_hybrids_train_score_and_open_again(toy, tmp_path, adversary):
     for method in ("hybrid-dann", "hybrid-alternating", "cdan"):
         assert np.array_equal(again.predict(x, "target", method), run.predict(x, "target", method))
         assert run.metrics["methods"][method]["target"]["accuracy"] > 0.5
-    written = hepdann.config.load_config(run.folder / "config.yaml", expand=False).train
+    written = hepdann.config.load_config(run.folder / "config.yaml").train
     assert named(written.auxiliary_shifts) == [("sine-third", 3), ("gaussian", 5)]
 
 

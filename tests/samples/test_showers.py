@@ -39,7 +39,7 @@ def test_photons_begin_where_they_convert():
 
 def test_the_files_are_converted_to_the_cells_that_were_drawn(tmp_path):
     (path,) = write("showers", tmp_path, 30, 5)
-    config = load_config("showers", expand=False)
+    config = load_config("showers")
     hepdann.convert(path, config=config, output=tmp_path / "s.h5")
     tensors = hepdann.open_tensors(tmp_path / "s.h5")
     assert [view.shape for view in tensors.views] == [(1, STRIPS, LAYERS)]
