@@ -139,29 +139,11 @@ def explain_absent(folder: str | Path) -> RunError:
             "not a run folder: no metrics.json", where=folder, mend="runs are made by hepdann train"
         )
     if is_training(folder):
-        progress = "" if scan else f" ({_progress(folder)})"
         return RunError(
-            f"the {noun} is still going on{progress}", where=folder, mend="wait until it has ended"
+            f"the {noun} is still going on", where=folder, mend="wait until it has ended"
         )
     mend = f"go on with: hepdann {command} --resume -o {folder}"
     return RunError(f"the {noun} has not finished", where=folder, mend=mend)
-
-
-def _progress(folder: Path) -> str:
-    """How far a training was at its last checkpoint."""
-    from safetensors import SafetensorError, safe_open
-
-    from ..config import load_config
-
-    checkpoints = list(RunPaths(folder).checkpoints.glob("stack-*.safetensors"))
-    try:
-        last = max(checkpoints, key=lambda path: path.stat().st_mtime)
-        with safe_open(last, framework="numpy") as file:
-            epoch = int((file.metadata() or {})["epoch"])
-        epochs = load_config(RunPaths(folder).config, known_names=False).train.epochs
-    except (ValueError, KeyError, OSError, SafetensorError, HepdannError):
-        return "before its first checkpoint"
-    return f"epoch {epoch} of {epochs} at its last checkpoint"
 
 
 def refuse_existing(folder: Path) -> None:

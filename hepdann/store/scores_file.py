@@ -18,7 +18,7 @@ from ..errors import RunError
 from ..inputs import Stamp, file_stamp
 from ..outputs import write_run_file
 from ..tensors import SPLITS, Jagged
-from ..tensors.hdf5.chunks import h5_open
+from ..tensors.hdf5.chunks import check_datasets, h5_open
 
 if TYPE_CHECKING:
     import h5py
@@ -31,7 +31,6 @@ COMPLEMENT = "complement"  # of members: of two classes the first is 1 - the sec
 TARGET_LABEL = "truth/target/label"  # read by ``evaluation`` alone
 _VERSIONS = (1, 2)
 _KEPT = 1 << 26  # bytes of columns that stay in memory
-_DENSEST, _SMALL = 64, 1 << 26  # times that data may shrink; bytes that may at any rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,7 @@ class ScoreFile:
             )
         if not attrs.get("complete", False):
             raise RunError("is not complete, its run was cut off", where=path, mend="train again")
-        _refuse_links(file)
+        check_datasets(file)
         sample = file["mc"].get("sample")
         scores = cls(
             path=path,
@@ -237,27 +236,6 @@ def _check_dataset(dataset: Any, dims: str, kind: str, sizes: dict[str, int]) ->
         raise ValueError(f"{name} is of no network")
     if dims[0] == "n" and not 0 < shape[0] <= sizes["N"]:
         raise ValueError(f"{name} has {shape[0]} rows, and there are {sizes['N']} events")
-    if dataset.is_virtual or dataset.external or _too_dense(dataset):
-        raise ValueError(f"{name} is not in the file")
-
-
-def _too_dense(dataset: Any) -> bool:
-    """Whether a dataset takes far more memory than bytes of the file."""
-    stored = dataset.id.get_storage_size()
-    if dataset.chunks is None:
-        return bool(stored < dataset.nbytes)
-    return bool(dataset.nbytes > max(_SMALL, _DENSEST * stored))
-
-
-def _refuse_links(group: Any, depth: int = 4) -> None:
-    """Refuse links, which may lead to another file or round in a circle, before one is followed."""
-    import h5py
-
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink) or not depth:
-            raise ValueError(f"{name} is a link")
-        if group.get(name, getclass=True) is h5py.Group:
-            _refuse_links(group[name], depth - 1)
 
 
 def names_of(value: Any) -> tuple[str, ...]:
@@ -342,17 +320,12 @@ class ScoreWriter:
         self._kinds[group].append(name)
 
     def _packed(self, path: str, values: NDArray[Any], *, shuffle: bool) -> h5py.Dataset:
-        """Write a dataset, compressed unless its reader would take it for a bomb."""
+        """Write a compressed dataset."""
         chunks = tuple(max(1, min(size, _CHUNK)) for size in values.shape)
         chunks = (1, *chunks[1:]) if values.ndim == 3 else chunks  # a member alone
-        one = self.file.create_dataset(
+        return self.file.create_dataset(
             path, data=values, chunks=chunks, compression="gzip", shuffle=shuffle
         )
-        self.file.flush()
-        if _too_dense(one):
-            del self.file[path]
-            one = self.file.create_dataset(path, data=values)
-        return one
 
 
 @contextmanager
