@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..errors import ConfigError
-from ..outputs import replacing
+from ..outputs import replacing, writing
 
 Domain = Literal["mc", "data"]
 DOMAINS: tuple[Domain, Domain] = ("mc", "data")
@@ -84,10 +82,12 @@ def write_files(
         The paths.
 
     Raises:
-        OSError: a folder or file cannot be written.
+        ConfigError: the folder or a file cannot be written.
     """
-    done = 0
-    with _appear_together(paths) as drafts:
+    done, folder = 0, next(iter(paths.values())).parent
+    with writing(folder, kind=ConfigError), ExitStack() as whole:
+        folder.mkdir(parents=True, exist_ok=True)
+        drafts = {kind: whole.enter_context(replacing(path)) for kind, path in paths.items()}
         for domain in DOMAINS:
             kinds = [kind for kind in drafts if (kind == "mc") == (domain == "mc")]
             with ExitStack() as stack:
@@ -99,34 +99,6 @@ def write_files(
                     if progress is not None:
                         progress(done, total)
     return list(paths.values())
-
-
-@contextmanager
-def _appear_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
-    """Temporary names beside the paths, which take their place at a clean exit, else are removed.
-
-    Folders are made as needed, and removed again. Whatever interrupts the block, what stood at the
-    paths before still stands there.
-    """
-    folders = {path.parent for path in paths.values()}
-    made = [
-        place for folder in folders for place in (folder, *folder.parents) if not place.exists()
-    ]
-    try:
-        for folder in folders:
-            if folder.exists() and not folder.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-            folder.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            yield {kind: stack.enter_context(replacing(path)) for kind, path in paths.items()}
-    except BaseException as error:
-        for folder in made:
-            with suppress(OSError):  # another program has put a file there
-                folder.rmdir()
-        if isinstance(error, OSError) and error.filename is None and error.errno is not None:
-            place = str(next(iter(folders)))
-            raise OSError(error.errno, os.strerror(error.errno), place) from error
-        raise
 
 
 def write_trees(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from functools import cached_property
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SchemaError
 from .hits import Hits
 from .objects import ObjectReader
 from .reader import Tensors
@@ -25,15 +23,12 @@ _SAMPLE = np.uint64(0x5A3B1E)  # keeps the sample apart from splits and halves
 
 ChangeImages = Callable[[Any, NDArray[np.int64]], Any]  # views by name, or Objects; and their rows
 Change = Callable[[NDArray[np.float32], int, bool], NDArray[np.float32]]
-_Place = tuple[int, np.dtype[Any], tuple[int, ...]]  # where rows begin, what they are
 
 
 class EventBlocks:
     """The events of :meth:`Tensors.source`, ``target`` or ``pseudo_target`` in blocks.
 
-    Rows are read by their position in the file, as the tensor file has them contiguous; a map of
-    the file would be no faster, would count as memory of the process, and would end it with SIGBUS
-    where a file is cut off. Of each row one bit is kept: whether it is trained on.
+    Of each row one bit is kept: whether it is trained on.
 
     Args:
         tensors: the file.
@@ -64,7 +59,7 @@ class EventBlocks:
         names = ["features", "weight", "event_id", "split", *(["label"] if labelled else [])]
         self._file = tensors.open()
         with self._file.reading() as h5:
-            self._places = {name: _place(h5[domain][name]) for name in names}
+            self._columns = {name: h5[domain][name] for name in names}
         self._train: list[NDArray[np.uint8]] = []  # which rows of a block are, a bit each
         self.counts, self.weight = self._count()
 
@@ -123,7 +118,7 @@ class EventBlocks:
             else:
                 parts.append(self.read(block).take(chosen[half]))
         fields = {
-            name: np.concatenate([getattr(part, name) for part in parts]) for name in self._places
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in self._columns
         }
         return self._events(fields), np.concatenate(rows)
 
@@ -143,25 +138,14 @@ class EventBlocks:
         return half if self._pseudo else ~half
 
     def _kept(self, rows: slice, keep: NDArray[np.intp]) -> Target:
-        return self._events({name: self._column(name, rows).take(keep, 0) for name in self._places})
+        return self._events(
+            {name: self._column(name, rows).take(keep, 0) for name in self._columns}
+        )
 
     def _column(self, name: str, rows: slice) -> NDArray[Any]:
-        place = self._places[name]
-        with self._file.reading() as h5:
-            if rows.start == rows.stop or place is None:  # empty, or compressed
-                values = np.asarray(h5[self._domain][name][rows])
-            else:
-                values = self._contiguous(place, rows)
+        with self._file.reading():
+            values = np.asarray(self._columns[name][rows])
         return self._tensors.check_rows(f"{self._domain}/{name}", values)
-
-    def _contiguous(self, place: _Place, rows: slice) -> NDArray[Any]:
-        offset, dtype, shape = place
-        each = int(dtype.itemsize * np.prod(shape, dtype=np.int64))
-        begin, size = offset + rows.start * each, (rows.stop - rows.start) * each
-        content = os.pread(self._file.descriptor, size, begin)
-        if len(content) != size:
-            raise SchemaError("was cut off while it was read", where=self._tensors.path)
-        return np.frombuffer(content, dtype).reshape(-1, *shape)
 
     def _count(self) -> tuple[NDArray[np.int64], float]:
         counts, weight = np.zeros(len(self), np.int64), 0.0
@@ -183,14 +167,6 @@ def column_at(tensors: Tensors, domain: str, name: str, rows: NDArray[np.int64])
         parts.append(tile[rows[first:last] - start])
         start += len(tile)
     return np.concatenate(parts)
-
-
-def _place(dataset: Any) -> _Place | None:
-    """Where a contiguous dataset begins, and what its rows are; ``None`` of any other."""
-    offset = dataset.id.get_offset()
-    if offset is None or dataset.chunks is not None:
-        return None
-    return int(offset), dataset.dtype, dataset.shape[1:]
 
 
 def read_images(

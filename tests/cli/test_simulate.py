@@ -47,7 +47,7 @@ def test_simulate_writes_the_files_and_says_what_to_type_next(tmp_path, typed):
         (["bjets"], "Missing option '-o' / '--output'; see "),
         (["bjets", "-o", "toy", "--events", "0"], "events: a sample has at least one event, not 0"),
         (["bjets", "-o", "toy", "--events", "many"], "'many' is not a valid integer"),
-        (["bjets", "-o", "/dev/null"], "/dev/null: Not a directory"),
+        (["bjets", "-o", "/dev/null"], "/dev/null: cannot be written: File exists"),
     ],
 )
 def test_bad_arguments_are_one_line_and_exit_code_2(tmp_path, typed, args, message):
