@@ -13,7 +13,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiled import function
 from ..errors import ConfigError, RunError
 from ..readers.conversion_record import Conversion
 from ..readers.row_reader import Inputs, RowReader, Rows
@@ -311,15 +310,10 @@ def _outside(
     features: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
 ) -> NDArray[np.int64]:
     """(F,) how many values of each feature are beyond its range."""
-    counts = np.zeros(len(low), np.int64)
     if features.shape[1] != len(low):  # images: features are made of them in training
-        return counts
-    count = function("outside", np.float32, int, int, np.float32, np.float32, np.int64)
-    if count is None:
-        beyond = (features < low) | (features > high)  # NaN is neither
-        return np.asarray(np.count_nonzero(beyond, axis=0), np.int64)
-    count(np.ascontiguousarray(features), *features.shape, low, high, counts)
-    return counts
+        return np.zeros(len(low), np.int64)
+    beyond = (features < low) | (features > high)  # NaN is neither
+    return np.asarray(np.count_nonzero(beyond, axis=0), np.int64)
 
 
 def kept_name(branch: str) -> str:

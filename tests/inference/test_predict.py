@@ -269,12 +269,7 @@ def test_a_copy_has_the_branches_in_its_tree(folder, make, write, tmp_path, part
     assert again.before
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_values_beyond_those_of_training_are_counted(
-    folder, make, write, tmp_path, monkeypatch, compiled
-):
-    if not compiled:
-        monkeypatch.setattr(row_scores, "function", lambda *_: None)
+def test_values_beyond_those_of_training_are_counted(folder, make, write, tmp_path):
     content = make(60, 5)
     content["pt"][:4] = 1e6
     content["q"][:] = 1
