@@ -34,8 +34,6 @@ _TREES = {"bjets": "jets", "jets": "jets"} | {
               help="Write the truth of the data too, to a file truth, for studies.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["root", "hdf5"]),
               help="minerva: a ROOT tree of hits, or HDF5 images.  [default: root]")  # fmt: skip
-@click.option("--schema", type=click.Choice(["flat", "grouped"]),
-              help="minerva: of the HDF5 files.  [default: flat]")  # fmt: skip
 @click.option("--image", type=click.Choice(["127x50", "127x94"]),
               help="minerva: how far the detector reaches.  [default: 127x50]")  # fmt: skip
 @click.option(
@@ -139,8 +137,6 @@ def _minerva(given: dict[str, Any]) -> dict[str, Any]:
     from hepdann.samples.minerva import settings, target
 
     options = dict(given)
-    if "schema" in options and options.get("form") != "hdf5":
-        raise click.UsageError("--schema is of HDF5 files: say --format hdf5 as well")
     if "fsi" in options:
         options["fsi"] = options["fsi"] == "on"
     if options.pop("detector", "nominal") == "shifted":

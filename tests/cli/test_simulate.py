@@ -95,7 +95,6 @@ def test_minerva_takes_options_of_its_own(tmp_path):
     for arguments, message in (
         (["bjets", "--fsi", "off"], "--fsi belongs to minerva, not to bjets"),
         (["bjets", "--format", "root"], "--format belongs to minerva, not to bjets"),
-        (["minerva", "--schema", "grouped"], "--schema is of HDF5 files: say --format hdf5"),
         (["minerva", "--dead", "2"], "dead: a share of dead strips is at least 0 and below 1"),
     ):
         assert message in refused("simulate", *arguments, "-o", tmp_path / "no")
@@ -103,7 +102,7 @@ def test_minerva_takes_options_of_its_own(tmp_path):
 
 
 def test_events_of_every_kind_of_file_can_be_drawn(tmp_path):
-    for options in (["--events", 3], ["--events", 3, "--format", "hdf5", "--schema", "grouped"]):
+    for options in (["--events", 3], ["--events", 3, "--format", "hdf5"]):
         assert here("simulate", "minerva", "-o", tmp_path, *options).exit_code == 0
     assert here("convert", tmp_path / "mc.root", "-o", tmp_path / "t.h5").exit_code == 0
     for number, name in enumerate(("mc.root", "mc.h5", "t.h5")):

@@ -290,13 +290,12 @@ def test_the_root_files_read_back_and_only_the_mc_has_truth(tmp_path, mc):
     assert (ids[0]["run"] != read["run"]).all()
 
 
-@pytest.mark.parametrize("schema", ["flat", "grouped"])
-def test_the_hdf5_files_hold_the_same_events(tmp_path, mc, schema):
-    minerva.write_minerva(tmp_path, 120, seed=5, truth=True, form="hdf5", schema=schema)
+def test_the_hdf5_files_hold_the_same_events(tmp_path, mc):
+    minerva.write_minerva(tmp_path, 120, seed=5, truth=True, form="hdf5")
     part = mc[:120]
     with h5py.File(tmp_path / "mc.h5") as file, h5py.File(tmp_path / "data.h5") as other:
-        name = "img_data/hitimes-x" if schema == "grouped" else "hits-x"
-        assert file[name].shape == (120, 2 if schema == "grouped" else 1, 127, 50)
+        name = "hits-x"
+        assert file[name].shape == (120, 1, 127, 50)
         assert file[name].chunks == (64, *file[name].shape[1:])
         assert not file[name].shuffle
         image = file[name][:, 0]
@@ -304,10 +303,9 @@ def test_the_hdf5_files_hold_the_same_events(tmp_path, mc, schema):
         where = part.hits.event[rows], part.hits.strip[rows], part.hit_column[rows]
         np.testing.assert_array_equal(image[where], part.hits.energy[rows])
         assert image.sum() == pytest.approx(part.hits.energy[rows].sum(), rel=1e-5)
-        vertex = "vtx_data/" if schema == "grouped" else ""
-        np.testing.assert_array_equal(file[f"{vertex}planecodes"][:], part.columns["planecode"])
-        assert f"{vertex}segments" not in other
-        event = file["event_data/eventids" if schema == "grouped" else "eventids"]
+        np.testing.assert_array_equal(file["planecodes"][:], part.columns["planecode"])
+        assert "segments" not in other
+        event = file["eventids"]
         assert event.dtype == np.uint64
         assert event[7] == 1_0000_0008_01  # run 1, subrun 0, gate 8, slice 1
 

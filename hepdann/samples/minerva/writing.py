@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -55,7 +54,6 @@ _GENERATED = {
     "int_type": "process", "targetZ": "target_z",
 }  # fmt: skip
 Form = Literal["root", "hdf5"]
-Schema = Literal["flat", "grouped"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,22 +209,16 @@ def write_minerva(
     conditions: Conditions | None = None,
     image: str = "127x50",
     form: Form = "root",
-    schema: Schema = "flat",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Write MINERvA-like events; see :func:`hepdann.samples.write`.
 
     ``conditions`` are physics and detector of the data, by default what ``detector.yaml`` says of
     the target; the MC is always nominal. ``image`` is ``127x50`` or ``127x94``, how far the
-    detector reaches; ``root`` files hold a tree ``minerva`` with jagged hits, ``hdf5`` images,
-    ``flat`` or ``grouped``.
+    detector reaches; ``root`` files hold a tree ``minerva`` with jagged hits, ``hdf5`` images.
     """
-    if form not in ("root", "hdf5") or schema not in ("flat", "grouped"):
-        raise ConfigError(
-            f"there is no form {form!r} with schema {schema!r}",
-            where="form",
-            mend="there is root, and hdf5 with the schema flat or grouped",
-        )
+    if form not in ("root", "hdf5"):
+        raise ConfigError(f"there is no form {form!r}", where="form", mend="there is root and hdf5")
     next(blocks("mc", events, seed, image=image))  # impossible settings show before files are made
     of_domain = {"mc": None, "data": conditions or target()}
 
@@ -244,8 +236,8 @@ def write_minerva(
         return write_trees(
             folder, TREE, _BRANCHES, of_tree, progress, events, truth=truth, records=_HITS
         )
-    paths, new_file = sample_paths(folder, "h5", truth), partial(_new_images, schema=schema)
-    return write_files(paths, tracked, new_file, progress, 2 * events)
+    paths = sample_paths(folder, "h5", truth)
+    return write_files(paths, tracked, _new_images, progress, 2 * events)
 
 
 def _columns(events: SimulatedEvents, track: Track) -> dict[str, Any]:
@@ -293,45 +285,39 @@ def rasterised(events: SimulatedEvents, view: int) -> NDArray[np.float32]:
 
 
 @contextmanager
-def _new_images(kind: str, path: Path, *, schema: Schema) -> Iterator[Callable[[_Tracked], None]]:
+def _new_images(kind: str, path: Path) -> Iterator[Callable[[_Tracked], None]]:
     """Create a file of images and tables; of the truth there are tables alone."""
     with new_arrays(path) as append:
 
         def add(block: _Tracked) -> None:
             events, track = block
-            append(_tables(events, track, kind, schema))
+            append(_tables(events, track, kind))
             for start in range(0, len(events) if kind != "truth" else 0, _AT_ONCE):
                 part = events[start : start + _AT_ONCE]
                 for number, view in enumerate(VIEWS):
                     images = rasterised(part, number)
-                    flat = {f"hits-{view}": images[:, :1], f"times-{view}": images[:, 1:]}
-                    append(flat if schema == "flat" else {f"img_data/hitimes-{view}": images})
+                    append({f"hits-{view}": images[:, :1], f"times-{view}": images[:, 1:]})
 
         yield add
 
 
-def _tables(events: SimulatedEvents, track: Track, kind: str, schema: Schema) -> Columns:
-    """What there is once an event, by the names of a schema."""
+def _tables(events: SimulatedEvents, track: Track, kind: str) -> Columns:
+    """What there is once an event, by the names of the collaboration."""
     columns = events.columns
-    tables: dict[str, Columns] = {"event_data": {"eventids": event_numbers(columns)}}
+    tables: Columns = {"eventids": event_numbers(columns)}
     if kind != "data":
-        tables["vtx_data"] = {
+        tables |= {
             "planecodes": columns["planecode"].astype("u2"),
             "segments": columns["segment"].astype("u1"),
             "zs": columns["vtx_z"].astype("f4"),
         }
-        tables["gen_data"] = {
-            name: columns[column].astype("i4" if columns[column].dtype.kind == "i" else "f4")
-            for name, column in _GENERATED.items()
-        }
-    if kind != "truth":  # fields that the schemas do not know
-        tables["track_data"] = {
+        for name, column in _GENERATED.items():
+            values = columns[column]
+            tables[name] = values.astype("i4" if values.dtype.kind == "i" else "f4")
+    if kind != "truth":  # fields that the collaboration's files do not have
+        tables |= {
             "track_segments": track.segment.astype("i2"),
             "track_planecodes": track.plane_code.astype("u2"),
             "track_zs": track.z.astype("f4"),
         }
-    return {
-        name if schema == "flat" else f"{group}/{name}": values
-        for group, table in tables.items()
-        for name, values in table.items()
-    }
+    return tables
