@@ -128,36 +128,25 @@ class _NTuple(_RootFile):
 class _Parquet(RowFile):
     def _open(self, path: Path, tree: str, entries: int) -> None:
         del tree, entries
-        arrow, parquet = _pyarrow()
+        parquet = _pyarrow().parquet
+        none = {
+            name: np.empty((0, 0), np.float32) if kind == LISTS else np.empty(0, kind)
+            for name, kind in self._types.items()
+        }
+        self._file = parquet.ParquetWriter(path, self._table(none).schema, compression="zstd")
 
-        def field(dtype: np.dtype[Any]) -> Any:
-            if dtype == LISTS:
-                return arrow.list_(arrow.float32())
-            base, shape = dtype.subdtype or (dtype, ())
-            kind = arrow.from_numpy_dtype(base)
-            for size in reversed(shape):
-                kind = arrow.list_(kind, size)
-            return kind
+    def _table(self, rows: Columns) -> Any:
+        import awkward
 
-        self._arrow = arrow
-        kinds = [(name, field(dtype)) for name, dtype in self._types.items()]
-        self._schema = arrow.schema(kinds)
-        self._file = parquet.ParquetWriter(path, self._schema, compression="zstd")
+        columns: dict[str, Any] = {name: rows[name] for name in self._types}
+        for name in (name for name, kind in self._types.items() if kind == LISTS):
+            values = rows[name]
+            columns[name] = _jagged(values) if len(values) else awkward.from_regular(values)
+        records = awkward.zip(columns, depth_limit=1)
+        return awkward.to_arrow_table(records, extensionarray=False, list_to32=True)
 
     def _write(self, rows: Columns) -> None:
-        def array(name: str) -> Any:
-            values, kinds = rows[name], [self._schema.field(name).type]
-            if self._types[name] == LISTS:
-                return self._arrow.array(values.tolist(), kinds[0])
-            while self._arrow.types.is_fixed_size_list(kinds[-1]):
-                kinds.append(kinds[-1].value_type)
-            made = self._arrow.array(values.reshape(-1), kinds.pop())
-            for kind in reversed(kinds):
-                made = self._arrow.FixedSizeListArray.from_arrays(made, type=kind)
-            return made
-
-        arrays = [array(name) for name in self._types]
-        self._file.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
+        self._file.write_table(self._table(rows))
 
     def _close(self, seal: str) -> None:
         self._file.add_key_value_metadata({SEAL: seal})
@@ -165,7 +154,7 @@ class _Parquet(RowFile):
 
     @staticmethod
     def seal(path: Path) -> str:
-        return str(_pyarrow()[1].read_metadata(path).metadata[SEAL.encode()].decode())
+        return str(_pyarrow().parquet.read_metadata(path).metadata[SEAL.encode()].decode())
 
 
 class _Hdf5(RowFile):
@@ -204,7 +193,7 @@ KINDS: dict[Format, type[RowFile]] = {
 }  # fmt: skip
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def _pyarrow() -> Any:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -214,7 +203,7 @@ def _pyarrow() -> tuple[Any, Any]:
             where="--format parquet",
             mend="pip install 'hepdann[parquet]'",
         ) from error
-    return pyarrow, pyarrow.parquet
+    return pyarrow
 
 
 def read_seal(kind: Format, path: Path) -> dict[str, Any] | None:
