@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +11,17 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, HepdannError, RunError
 from ..inference import Model, Step
 from ..readers.files import FileRef
-from ..readers.row_reader import RowReader, Rows
+from ..readers.planning.columns import Columns
+from ..readers.row_reader import RowReader
 from ..runs import Run
 from ..store.scores_reader import open_scores
-from ..store.training_record import StartRecord, TrainingRecord, has_begun
-from ..tensors import Objects, Tensors, open_tensors, read_images
-from .features import OPSETS, GraphFeature, GraphInput, GraphPlan, branches_of, known_values
+from ..store.training_record import TrainingRecord
+from ..tensors import Objects, Tensors, read_images
+from .features import OPSETS, GraphInput, GraphPlan, branches_of, known_values
 from .graph import Graph, evaluate, onnx_model
 from .steps import ObjectInputs, Scorer
 
 _WORST = 5
-_INDEXED = re.compile(r"(?P<branch>.*?)(?P<index>(\[\d+\])+)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +30,6 @@ class CheckEvents:
 
     table: NDArray[np.float32]
     features: NDArray[np.float32]
-
-
-def tensors_of(run: Run) -> Tensors | None:
-    """The tensor file that a run was trained on; ``None`` if it is gone or holds something else."""
-    if not has_begun(run.folder):
-        return None
-    record = StartRecord.read(run.folder)
-    try:
-        tensors = open_tensors(record.tensors)
-        return tensors if tensors.content_id() == record.content[0] else None
-    except (HepdannError, OSError):
-        return None
 
 
 def stored_events(run: Run, plan: GraphPlan, domain: str, most: int) -> CheckEvents:
@@ -72,53 +58,34 @@ def converted_events(
     conversion = record.conversion
     if conversion is None:
         return None
-    names = list(dict.fromkeys(n for f in plan.features for n in _reads(f)))
-    branches, data = list(dict.fromkeys(_branch(n)[0] for n in names)), domain == "target"
+    names = list(dict.fromkeys(
+        name
+        for feature in plan.features
+        for name in (branches_of(feature.expression) if feature.expression else (feature.name,))
+    ))  # fmt: skip
+    branches = dict.fromkeys(name.partition("[")[0] for name in names)  # x[1] is of the branch x
+    at = {name: number for number, name in enumerate(plan.names)}
+    data = domain == "target"
     for sample in sorted(conversion.samples, key=lambda s: (s.role == "data") != data):
         for file in sample.files:
             ref = FileRef(file.path, file.tree)
             try:
-                reader = RowReader(ref, conversion, keep=branches, block=most)
+                reader = RowReader(ref, conversion, keep=[*branches], block=most)
                 rows = next(reader.read(lambda block: block))
             except (HepdannError, StopIteration):
                 continue  # moved, without events, or of a sample that lacks a branch
+            given = Columns.of(reader.file.branches).lookup(rows.kept)
             for chosen in rows.inputs:
                 if len(chosen.rows):
-                    given = {name: _element(rows, name)[chosen.rows] for name in names}
-                    return CheckEvents(_table(plan, given, chosen.features), chosen.features)
+                    with np.errstate(over="ignore"):
+                        table = [
+                            given(one.name)[chosen.rows].astype(np.float32)
+                            if one.name in names  # else a feature that the graph does not compute
+                            else chosen.features[:, at[one.name]]
+                            for one in plan.inputs
+                        ]
+                    return CheckEvents(np.stack(table, axis=1), chosen.features)
     return None
-
-
-def _branch(column: str) -> tuple[str, tuple[int, ...]]:
-    """``x[1]`` is an element of the branch x."""
-    match = _INDEXED.fullmatch(column)
-    if match is None:
-        return column, ()
-    return match["branch"], tuple(int(i) for i in re.findall(r"\d+", match["index"]))
-
-
-def _element(rows: Rows, column: str) -> NDArray[Any]:
-    branch, index = _branch(column)
-    place: Any = (slice(None), *index)
-    return np.asarray(rows.kept[branch][place])
-
-
-def _reads(feature: GraphFeature) -> tuple[str, ...]:
-    """The branches that a feature is made of, wherever it is computed."""
-    return (feature.name,) if feature.expression is None else branches_of(feature.expression)
-
-
-def _table(
-    plan: GraphPlan, given: dict[str, NDArray[Any]], features: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """(N, R) inputs: branches as they are, and features that the graph does not compute."""
-    at = {name: number for number, name in enumerate(plan.names)}
-    with np.errstate(over="ignore"):
-        columns = [
-            given[one.name].astype(np.float32) if one.name in given else features[:, at[one.name]]
-            for one in plan.inputs
-        ]
-    return np.stack(columns, axis=1)
 
 
 @dataclass(frozen=True)
@@ -226,18 +193,9 @@ def _refuse(framework: str, events: str, whither: str) -> None:
 
 
 def agreement_of(
-    graph: Graph, model: Model, tensors: Tensors | None, method: str, domain: str
+    graph: Graph, model: Model, tensors: Tensors, method: str, domain: str
 ) -> Agreement:
-    """Compare the graph in onnxruntime with hepdann's scores, on the first events of the run.
-
-    Raises:
-        RunError: the tensor file, which alone holds images and objects, is gone.
-    """
-    if tensors is None:
-        raise RunError(
-            "the tensor file of the run is gone, and with it the events to check an export by",
-            mend="put it back where the training had it",
-        )
+    """Compare the graph in onnxruntime with hepdann's scores, on the first events of the run."""
     stored = "data" if domain == "target" and tensors.has_data else "mc"
     rows = np.arange(min(_EVENTS, tensors.rows(stored)))
     events = read_images(tensors, stored, rows)

@@ -19,6 +19,7 @@ from ..inference import Model
 from ..outputs import write_whole
 from ..runs import Run, open_run
 from ..store.paths import RunPaths
+from ..store.scores_reader import open_scores
 from ..store.training_record import TrainingRecord
 from ..store.working_points import read_working_points
 from ..tensors import Tensors
@@ -32,7 +33,6 @@ from .check import (
     objects_graph,
     refuse_difference,
     stored_events,
-    tensors_of,
 )
 from .cpp import header
 from .features import (
@@ -110,7 +110,8 @@ def export(
     Raises:
         ConfigError: an unknown framework, an ending that does not fit, or the extra ``onnx`` is not
             installed.
-        RunError: no such method or domain, or one that cannot be exported; or the scores differ.
+        RunError: no such method or domain, or one that cannot be exported; the tensor file of the
+            run is gone, by whose events it is checked; or the scores differ.
     """
     output = Path(output)
     if target not in get_args(Framework):
@@ -129,8 +130,8 @@ def export(
     model = opened.model
     chosen = method or str(opened.metrics["recommended"])
     step = model.steps(chosen, domain)
-    tensors = tensors_of(opened)
-    record = None if tensors is None else TrainingRecord.read(opened.folder, tensors.path)
+    tensors = open_scores(opened.folder).tensor_rows("mc").tensors
+    record = TrainingRecord.read(opened.folder, tensors.path)
     name = re.sub(r"\W", "_", output.stem, flags=re.ASCII)
     name = f"_{name}" if name[:1].isdigit() else name
     name = f"{name}_" if name in _RESERVED.split() else name
@@ -162,8 +163,8 @@ class _Export:
     domain: str
     framework: str
     name: str
-    tensors: Tensors | None
-    record: TrainingRecord | None
+    tensors: Tensors
+    record: TrainingRecord
 
     def table_graph(self, tolerance: float) -> tuple[Graph, GraphPlan, Agreement, str]:
         """The graph from branches to scores, how it begins, what its check gave, what to say of it.
@@ -192,16 +193,11 @@ class _Export:
         Each is how features follow from inputs, real events in both forms, and what to say of it.
         """
         run, model, tensors = self.run, self.model, self.tensors
-        arguments = (model.features, model.missing, model.indicators)
-        if tensors is None or self.record is None:
-            layout = plan(*arguments)
-            note = "the tensor file of the run is gone: the inputs are the features"
-            yield layout, stored_events(run, layout, self.domain, _EVENTS), note
-            return
         described = zip(tensors.features, tensors.feature_info, tensors.units, strict=True)
         info = {name: {**entry, "unit": unit} for name, entry, unit in described}
+        arguments = (model.features, model.missing, model.indicators, info)
         note, outside = "", list[str]()
-        layout = plan(*arguments, info)
+        layout = plan(*arguments)
         while layout.computed:
             events = converted_events(self.record, layout, self.domain, _EVENTS)
             why = "none of the files that were converted can be read for the check"
@@ -210,16 +206,16 @@ class _Export:
                 why = "in float32 the scores would differ by more than the tolerance"
             outside += (events is not None and layout.approximate) or layout.computed
             note = f"{', '.join(outside)}: computed outside, because {why}"
-            layout = plan(*arguments, info, outside)
+            layout = plan(*arguments, outside)
         yield layout, stored_events(run, layout, self.domain, _EVENTS), note
 
     def metadata(self, layout: GraphPlan) -> dict[str, Any]:
         """What the file says about itself."""
-        known = {} if self.record is None else self.record.ranges
-        info, units = dict[str, Any](), dict[str, str]()
-        if (tensors := self.tensors) is not None:
-            info = dict(zip(tensors.features, tensors.feature_info, strict=True))
-            units = dict(zip(tensors.features, tensors.units, strict=True))
+        tensors = self.tensors
+        described = zip(tensors.features, tensors.units, tensors.feature_info, strict=True)
+        known = {name: (unit, info.get("expression")) for name, unit, info in described}
+        features = [(name, *known.get(name, ("", None))) for name in self.model.features]
+        ranges = self.record.ranges
         weights, points = RunPaths(self.run.folder).model, read_working_points(self.run.folder)
         return {
             "hepdann": __version__,
@@ -231,15 +227,15 @@ class _Export:
             "features": [
                 {
                     "name": name,
-                    "unit": units.get(name, ""),
-                    "expression": (info.get(name) or {}).get("expression"),
-                    "range": list(known.get(name, (None, None))),
+                    "unit": unit,
+                    "expression": expression,
+                    "range": list(ranges.get(name, (None, None))),
                 }
-                for name in self.model.features
+                for name, unit, expression in features
             ],
             "working_points": [point.model_dump(mode="json") for point in points],
             "model_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-            "tensors": None if tensors is None else tensors.content_id(),
+            "tensors": tensors.content_id(),
         }
 
     def write(

@@ -127,7 +127,7 @@ def plan(
     names: Sequence[str],
     missing: Mapping[str, float],
     indicators: Mapping[str, str],
-    info: Mapping[str, Mapping[str, Any]] | None = None,
+    info: Mapping[str, Mapping[str, Any]],
     outside: Collection[str] = (),
 ) -> GraphPlan:
     """Which inputs there are, and how the features follow from them.
@@ -137,18 +137,17 @@ def plan(
     ``unit``, as the conversion left it, and without it the inputs are the features. Those
     ``outside`` are inputs, whatever their expression.
     """
-    known = info or {}
     features = []
     for name in names:
         if name not in indicators:
-            expression = _expression(name, known.get(name, {}))
+            expression = _expression(name, info.get(name, {}))
             inside = expression is not None and name not in outside and supported(expression)
             features.append(GraphFeature(name, expression, missing.get(name), inside))
     inputs: dict[str, GraphInput] = {}
     for feature in features:
         kind = "branch" if feature.inside else "feature"
         for name in feature.reads:
-            unit = str(known.get(feature.name, {}).get("unit") or "") if feature.is_input else ""
+            unit = str(info.get(feature.name, {}).get("unit") or "") if feature.is_input else ""
             before = inputs.get(name)
             sentinel = feature.missing
             if before is not None:

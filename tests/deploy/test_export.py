@@ -45,7 +45,7 @@ METHODS = ["source-only", "quantile", "gaussian-ot+quantile", "dann", "moments+d
 def scored(model, method, features, domain="target"):
     """The graph's scores of features (N, F)."""
     graph = Graph()
-    layout = plan(model.features, model.missing, model.indicators)
+    layout = plan(model.features, model.missing, model.indicators, {})
     table = graph.input("inputs", (len(layout.inputs),))
     graph.output("scores", Scorer(graph, add_features(graph, layout, table)).add(
         model.steps(method, domain)
