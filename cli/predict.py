@@ -48,8 +48,6 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
               help="Sample of the run that files which it does not know are like.  "
               "[default: the data]")  # fmt: skip
 @click.option("--tree", help="Tree to read.  [default: that of the run]")
-@click.option("--tensors", type=PATH, metavar="FILE",
-              help="Tensor file of a run of an older version.")  # fmt: skip
 @click.option("--block", type=click.IntRange(min=1), default=50_000, show_default=True,
               help="Entries read at a time.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True,

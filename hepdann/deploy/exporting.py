@@ -131,7 +131,7 @@ def export(
     chosen = method or str(opened.metrics["recommended"])
     step = model.steps(chosen, domain)
     tensors = open_scores(opened.folder).tensor_rows("mc").tensors
-    record = TrainingRecord.read(opened.folder, tensors.path)
+    record = TrainingRecord.read(opened.folder)
     name = re.sub(r"\W", "_", output.stem, flags=re.ASCII)
     name = f"_{name}" if name[:1].isdigit() else name
     name = f"{name}_" if name in _RESERVED.split() else name

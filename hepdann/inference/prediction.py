@@ -23,7 +23,6 @@ from ..readers import FileRef, resolve
 from ..readers.pictures.convert import picture_refs
 from ..readers.pipeline.job_stream import default_threads
 from ..readers.row_reader import PictureRows, RowReader
-from ..tensors import open_tensors
 from .row_files import (
     IDENTITY,
     KINDS,
@@ -83,7 +82,6 @@ class _Job:
     folder: Path
     method: str | None
     sample: str | None
-    tensors: Path | None
     columns: tuple[str, ...]
     keep: tuple[str, ...]
     kind: Format
@@ -105,7 +103,6 @@ def predict(
     into_copy: bool = False,
     sample: str | None = None,
     tree: str | None = None,
-    tensors: str | Path | None = None,
     block: int = 50_000,
     workers: int = 1,
     part: tuple[int, int] = (1, 1),
@@ -130,7 +127,6 @@ def predict(
         into_copy: write copies of the inputs with the new branches in their trees.
         sample: of the run, which files are like that it was not made of; default the data.
         tree: its name, where it is another one than that of the run.
-        tensors: the tensor file of a run of an older version.
         block: entries read at a time.
         workers: files at a time, each in a process.
         part: (k, n) of n jobs the k-th, counted from 1: every n-th file.
@@ -153,9 +149,8 @@ def predict(
         )
     kind = format or ("tree" if into_copy else _format_of(Path(output)))
     folder, threads = Path(getattr(run, "folder", run)), default_threads() if workers == 1 else 1
-    path = None if tensors is None else open_tensors(tensors).path
     named = tuple(sorted(set(columns))), tuple(dict.fromkeys(keep))
-    job = _Job(folder, method, sample, path, *named, kind, into_copy, block, device, threads)
+    job = _Job(folder, method, sample, *named, kind, into_copy, block, device, threads)
     if workers > 1:
         refuse_in_worker()
     _scorer.cache_clear()  # the run may be another one than at the last call
@@ -215,7 +210,7 @@ class _Sum:
 @lru_cache(1)
 def _scorer(job: _Job) -> RowScorer:
     """That of a process, which scores many files."""
-    return RowScorer(job.folder, job.method, job.device, job.tensors, job.columns)
+    return RowScorer(job.folder, job.method, job.device, job.columns)
 
 
 @dataclass(frozen=True)

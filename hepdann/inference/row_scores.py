@@ -111,14 +111,10 @@ class RowScorer:
     """
 
     def __init__(
-        self, folder: Path, method: str | None, device: str, tensors: Path | None,
-        columns: Sequence[str] = (),
-    ) -> None:  # fmt: skip
+        self, folder: Path, method: str | None, device: str, columns: Sequence[str] = ()
+    ) -> None:
         recommended = read_metrics(folder).recommended
-        if tensors is not None and RunPaths(folder).conversion.exists():
-            what, mend = "holds how its files were converted", "leave --tensors out"
-            raise RunError(what, where=folder, mend=mend)
-        self.record = TrainingRecord.read(folder, tensors)
+        self.record = TrainingRecord.read(folder)
         if self.record.conversion is None:
             raise RunError(
                 "was trained on arrays, and nothing says how files become such events",

@@ -295,7 +295,7 @@ class TrainingRecord:
         write_json(RunPaths(folder).conversion, StoredConversion, content)
 
     @classmethod
-    def read(cls, folder: Path, tensors: Path | None = None) -> Self:
+    def read(cls, folder: Path) -> Self:
         """Of a run; one of an older version has it no further than its tensor file is there.
 
         Raises:
@@ -303,26 +303,25 @@ class TrainingRecord:
         """
         path = RunPaths(folder).conversion
         if not path.exists():
-            return cls._of_older(folder, tensors)
+            return cls._of_older(folder)
         stored = read_versioned(path, StoredConversion)
         events = _read_events(RunPaths(folder).trained_events, stored.events)
         ranges = {name: (low, high) for name, (low, high) in stored.ranges.items()}
         return cls(stored.conversion, ranges, events)
 
     @classmethod
-    def _of_older(cls, folder: Path, tensors: Path | None) -> Self:
+    def _of_older(cls, folder: Path) -> Self:
         start_record = StartRecord.read(folder)
         train = start_record.config.train
         try:
-            files = [file for file in start_record.open_files(tensors) if file is not None]
+            files = [file for file in start_record.open_files() if file is not None]
             return cls.of(files, pseudo=train.shift is not None, folds=train.folds is not None)
         except HepdannError as error:
             raise RunError(
                 "was trained by an older version and does not hold how its files were converted, "
                 f"and its tensor file cannot say it: {error.message}",
                 where=folder,
-                mend=f"put {error.where or start_record.tensors} back, name it with --tensors, or "
-                "train anew",
+                mend=f"put {error.where or start_record.tensors} back, or train anew",
             ) from error
 
 

@@ -301,7 +301,6 @@ def faulty(folder, make, write, place):
     yield whole, {"sample": "sigg"}, "no sample 'sigg'.* did you mean 'sig'"
     yield whole, {"part": "3/2"}, "'3/2' is not k/n"
     yield whole, {"device": "gpu"}, "torch sees no gpu device"
-    yield whole, {"tensors": "nothing.h5"}, "nothing.h5: no such file"
 
 
 def test_every_fault_is_one_line_and_code_2_and_leaves_nothing(
@@ -338,12 +337,10 @@ def test_a_run_of_an_older_version_needs_its_tensor_file(folder, scored, tmp_pat
     origin = json.loads((run / "origin.json").read_text())
     origin["tensors"] = str(tmp_path / "gone.h5")
     (run / "origin.json").write_text(json.dumps(origin))
-    with pytest.raises(RunError, match=r"older version and does not hold how .*--tensors"):
+    with pytest.raises(
+        RunError, match=r"older version and does not hold how .* back, or train anew"
+    ):
         hepdann.predict(run, folder / "sig.root", **options)
-    (again,) = hepdann.predict(
-        run, folder / "sig.root", tensors=folder / "tensors.h5", **options
-    ).files
-    assert again.before
 
 
 def test_a_run_on_arrays_says_that_it_knows_no_files(folder, tmp_path):
@@ -495,8 +492,6 @@ def test_options_without_effect_are_refused(folder, tmp_path):
     run, data = folder / "run", folder / "data.root"
     with pytest.raises(ConfigError, match=r"--sample: the run has no sample 'sgi'.*sig"):
         hepdann.predict(run, data, sample="sgi", **given)
-    with pytest.raises(RunError, match="holds how its files were converted; leave --tensors out"):
-        hepdann.predict(run, data, tensors=folder / "tensors.h5", **given)
 
 
 def test_all_samples_of_a_file_are_named(scored):
