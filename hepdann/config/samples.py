@@ -25,11 +25,9 @@ from .section import (
     check_classes,
     check_features,
     check_roles,
-    check_split,
     check_unique,
     long_form,
     refuse,
-    with_label,
 )
 
 Side = Annotated[Integer, Field(ge=1, le=1024)]
@@ -241,7 +239,13 @@ class SplitConfig(Section):
 
     @model_validator(mode="after")
     def _sum(self) -> Self:
-        check_split(self)
+        total = self.train + self.validation + self.test
+        if abs(total - 1.0) > 1e-6:
+            refuse(
+                f"train {self.train:g}, validation {self.validation:g} and test {self.test:g} "
+                f"add up to {total:g}, not 1",
+                mend="set all three",
+            )
         return self
 
 
@@ -382,7 +386,24 @@ class ConvertConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _label_of_classes(cls, values: Any) -> Any:
-        return with_label(values)
+        """The label that the cuts of classes make; what passes none of them has no class."""
+        classes = values.get("classes") if isinstance(values, dict) else None
+        cuts = [
+            one.get("cut") if isinstance(one, dict) else getattr(one, "cut", None)
+            for one in (classes if isinstance(classes, list) else ())
+        ]
+        if not any(cuts):
+            return values
+        if not all(cuts):
+            what = "some classes have a cut and some have none"
+            refuse(what, "classes", mend="give each one, or none")
+        label = "-1"
+        for index, cut in reversed(list(enumerate(cuts))):
+            label = f"where({cut}, {index}, {label})"
+        if values.get("label") not in (None, label):
+            what = "there is a label, and the classes have cuts"
+            refuse(what, "label", mend="keep one of the two")
+        return {**values, "label": label}
 
     @model_validator(mode="after")
     def _inputs(self) -> Self:

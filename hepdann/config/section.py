@@ -22,7 +22,7 @@ from ..registry import ALIGNMENTS, CALIBRATED, METHODS, PARAMETRISED, SHIFTS, Re
 
 if TYPE_CHECKING:
     from ..expressions import Expression
-    from .samples import ConversionConfig, ConvertConfig, SampleConfig, SplitConfig
+    from .samples import ConversionConfig, ConvertConfig, SampleConfig
 
 
 def refuse(message: str, *path: str | int, mend: str | None = None) -> NoReturn:
@@ -92,40 +92,6 @@ def check_unique(names: Iterable[str], what: str, *path: str | int) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         refuse(f"{what} {_list(twice)} given more than once", *path, mend="keep each name once")
-
-
-def check_split(split: SplitConfig) -> None:
-    """The shares of the splits add up to one."""
-    total = split.train + split.validation + split.test
-    if abs(total - 1.0) > 1e-6:
-        refuse(
-            f"train {split.train:g}, validation {split.validation:g} and test {split.test:g} "
-            f"add up to {total:g}, not 1",
-            mend="set all three",
-        )
-
-
-def with_label(values: Any) -> Any:
-    """The settings of a conversion with the label that the cuts of its classes make.
-
-    An event that passes none of the cuts gets no class, which the conversion refuses.
-    """
-    classes = values.get("classes") if isinstance(values, dict) else None
-    if not isinstance(classes, list):
-        return values
-    cuts = [c.get("cut") if isinstance(c, dict) else getattr(c, "cut", None) for c in classes]
-    if not any(cuts):
-        return values
-    if not all(cuts):
-        refuse(
-            "some classes have a cut and some have none", "classes", mend="give each one, or none"
-        )
-    label = "-1"
-    for index, cut in reversed(list(enumerate(cuts))):
-        label = f"where({cut}, {index}, {label})"
-    if values.get("label") not in (None, label):
-        refuse("there is a label, and the classes have cuts", "label", mend="keep one of the two")
-    return {**values, "label": label}
 
 
 def check_features(convert: ConvertConfig) -> None:

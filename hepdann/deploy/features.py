@@ -315,6 +315,10 @@ def add_alignment(graph: Graph, alignment: Alignment, features: Features) -> Fea
     Raises:
         RunError: it is a map that the user registered.
     """
+    if type(alignment) is Chain:
+        for one in alignment.maps:
+            features = add_alignment(graph, one, features)
+        return features
     convert = _CONVERTERS.get(type(alignment))
     if convert is None:
         raise RunError(
@@ -323,17 +327,6 @@ def add_alignment(graph: Graph, alignment: Alignment, features: Features) -> Fea
         )
     values: Value = convert(graph, alignment, features)
     return Features(values, features.known)
-
-
-def _chain(graph: Graph, chain: Chain, features: Features) -> Value:
-    for one in chain.maps:
-        features = add_alignment(graph, one, features)
-    return features.values
-
-
-def _moments(graph: Graph, moments: Moments, features: Features) -> Value:
-    mapped = affine(graph, features.values, pieces(moments.factor), pair(moments.offset))
-    return rounded(graph, mapped)
 
 
 def _linear(graph: Graph, linear: LinearMap, features: Features) -> Value:
@@ -415,8 +408,9 @@ def _sliced(graph: Graph, sliced: SlicedTransport, features: Features) -> Value:
 
 
 _CONVERTERS: dict[type[Any], Callable[[Graph, Any, Features], Value]] = {
-    Chain: _chain,
-    Moments: _moments,
+    Moments: lambda graph, moments, features: rounded(
+        graph, affine(graph, features.values, pieces(moments.factor), pair(moments.offset))
+    ),
     LinearMap: _linear,
     GaussianTransport: _linear,
     AffineMap: _linear,

@@ -299,7 +299,9 @@ class Scorer:
         if step.correction is None:
             return members
         factors = np.exp(step.correction)
-        return [self._normalised(self.graph.mul(member, factors)) for member in members]
+        moved = [self.graph.mul(member, factors) for member in members]
+        ones = np.ones((len(factors), len(factors)))
+        return [self.graph.div(scores, self.graph.gemm(scores, ones)) for scores in moved]
 
     def _scaled(self, step: Branch) -> Value | Images | ObjectInputs:
         features = self.events
@@ -361,11 +363,6 @@ class Scorer:
     def _log(self, scores: Value) -> Value:
         large = self.graph.binary("Greater", scores, _TINY)
         return self.graph.unary("Log", self.graph.where(large, scores, _TINY))
-
-    def _normalised(self, scores: Value) -> Value:
-        """Divided by their sum, event by event."""
-        total = self.graph.gemm(scores, np.ones((scores.width, scores.width)))
-        return self.graph.div(scores, total)
 
 
 def _scaled_and_moved(calibration: Calibration, width: int) -> Moments:

@@ -147,7 +147,10 @@ def predict(
             where="--into-copy",
             mend=f"leave --format {format} out",
         )
-    kind = format or ("tree" if into_copy else _format_of(Path(output)))
+    kind = format or "tree"
+    if format is None and not into_copy and not Path(output).is_dir():
+        endings: dict[str, Format] = {".parquet": "parquet", ".h5": "hdf5"}
+        kind = endings.get(Path(output).suffix, "tree")
     folder, threads = Path(getattr(run, "folder", run)), default_threads() if workers == 1 else 1
     named = tuple(sorted(set(columns))), tuple(dict.fromkeys(keep))
     job = _Job(folder, method, sample, *named, kind, into_copy, block, device, threads)
@@ -358,12 +361,6 @@ def output_files(
                 "is an input, which is never written to", where=path, mend="choose another -o"
             )
     return paths
-
-
-def _format_of(output: Path) -> Format:
-    """The format that the name of a file ends in; that of a tree, if in none."""
-    known: dict[str, Format] = {SUFFIXES[kind]: kind for kind in ("tree", "parquet", "hdf5")}
-    return "tree" if output.is_dir() else known.get(output.suffix, "tree")
 
 
 def _stems(refs: Sequence[FileRef]) -> list[str]:

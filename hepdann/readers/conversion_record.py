@@ -28,6 +28,7 @@ from .planning.input_samples import check_name
 from .prescan import FileScan, suggest
 
 _ORDER = {"data": 0, "mc": 1, "template": 2}
+_FILE = ("path", "size", "sha256", "uuid")  # by what an input file is known again
 _FREE = {"tree", "block_size", "lumi_mask"}  # where and how to read, and new luminosity
 
 
@@ -172,7 +173,9 @@ def _samples(tensors: Tensors, without: Sequence[str]) -> list[ConvertedSample]:
                 cut=sample.cut,
                 event_id=settings["event_id"][sample.name] if identified else [],
                 files=[
-                    ConvertedFile(tree=file["tree"], **_identity(inputs[file["path"]]))
+                    ConvertedFile(
+                        tree=file["tree"], **{key: inputs[file["path"]].get(key) for key in _FILE}
+                    )
                     for file in files
                 ],
             )
@@ -181,10 +184,6 @@ def _samples(tensors: Tensors, without: Sequence[str]) -> list[ConvertedSample]:
         ]
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _unsaid(tensors) from error
-
-
-def _identity(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: entry.get(key) for key in ("path", "size", "sha256", "uuid")}
 
 
 def _listed(sample: SampleConfig, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -257,6 +256,8 @@ def conversion_like(
         samples = [SampleConfig.model_validate(sample) for sample in settings["samples"]]
         sample = _sample([s for s in samples if s.role == "data"], old, tensors, data)
         ids = settings["event_id"].get(sample.name) or next(iter(settings["event_id"].values()))
+        # else they are all the scalars that there were
+        named = list(ids) if all(looks_like(name) == "an event id" for name in ids) else None
         convert = ConvertConfig(
             tree=config.convert.tree or old.tree,
             # none where events are images, or objects alone
@@ -265,7 +266,7 @@ def conversion_like(
             objects=old.objects,
             spectators=list(tensors.spectators),
             data_weight=old.data_weight,
-            event_id=old.event_id or _named(ids),
+            event_id=old.event_id or named,
             lumi_mask=config.convert.lumi_mask or old.lumi_mask,
             drop_duplicates=old.drop_duplicates,
             split=tensors.split_config,
@@ -337,8 +338,3 @@ def _feature_settings(tensors: Tensors) -> Sequence[FeatureConfig]:
         for name, unit, info, impute in columns
         if not info.get("indicator_of")
     ]
-
-
-def _named(branches: Sequence[str]) -> list[str] | None:
-    """The branches, if they were found by their names and are not all the scalars there were."""
-    return list(branches) if all(looks_like(b) == "an event id" for b in branches) else None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..cluster import current
-from ..config import ConversionConfig, SampleConfig, expand_path, load_config, override
+from ..config import ConversionConfig, expand_path, load_config, override
 from ..errors import ConfigError, ReadError, SchemaError
 from ..outputs import drawing_folder, writing
 from ..provenance import describe_file, provenance
@@ -189,7 +189,8 @@ def convert_files(
             mend="name the good files without --skip-bad" if skip_bad else "leave --cluster out",
         )
     config = config or ConversionConfig()
-    if not _are_root(wanted_samples(mc, data, config)):
+    samples = wanted_samples(mc, data, config)
+    if not samples or not samples[0].files[0].endswith(".root"):  # which holds no pictures
         from .pictures.convert import convert_pictures, picture_ref, pictures_of
 
         pictures = pictures_of(mc, data, config)
@@ -228,11 +229,6 @@ def convert_files(
     on_workers: Reader = "auto" if callable(reader) else reader
     conversion = _TableConversion(plan, truths, skips, progress, earlier, on_workers)
     return conversion.run(output, unit_reader(reader, plan.images), threads or default_threads())
-
-
-def _are_root(samples: Sequence[SampleConfig]) -> bool:
-    """Whether the name of the first file says that it is none of pictures."""
-    return bool(samples) and samples[0].files[0].endswith(".root")
 
 
 def _check_output(output: Path) -> None:

@@ -113,12 +113,15 @@ class RowReader:
         self.kept = {name: self._kept(name) for name in self._keep}
 
     def _planned(self, conversion: Conversion, sample: ConvertedSample) -> Plan:
+        ids = self._identity(sample)
+        if ids is not None and not all(looks_like(name) == "an event id" for name in ids):
+            ids = None  # all scalars together identify them
         convert = ConvertConfig(
             # none where events are images, or objects alone
             features=conversion.features or ([] if conversion.objects else None),
             images=conversion.images,
             objects=conversion.objects,
-            event_id=self._named(sample),
+            event_id=ids,
             split=conversion.split,
             block_size=self._block,
         )
@@ -128,12 +131,6 @@ class RowReader:
         whole = ConversionConfig(convert=convert)
         earlier = EarlierConversion(whole, None, (), {})
         return plan_conversion([entry], whole, earlier, choose_reader("auto"), Skips())
-
-    def _named(self, sample: ConvertedSample) -> list[str] | None:
-        """The branches that identify its events by name; ``None`` if all scalars together do."""
-        ids = self._identity(sample)
-        named = ids is not None and all(looks_like(name) == "an event id" for name in ids)
-        return ids if named else None
 
     def _identity(self, sample: ConvertedSample) -> list[str] | None:
         """The branches that identify its events; ``None``: others than those of the conversion."""
@@ -225,12 +222,11 @@ class RowReader:
             free[rows] = False
             inputs.append(Inputs(sample.role != "data", rows, features, views, objects))
         assert ids is not None
-        kept = {name: _native(raw.columns[name]) for name in self._keep}
+        columns = {name: raw.columns[name] for name in self._keep}
+        kept = {
+            name: c.astype(c.dtype.newbyteorder("="), copy=False) for name, c in columns.items()
+        }
         return Rows(raw.start, ids, tuple(inputs), kept)
-
-
-def _native(values: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(values, values.dtype.newbyteorder("="))
 
 
 def _scan(ref: FileRef, conversion: Conversion) -> FileScan:

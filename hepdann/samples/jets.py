@@ -127,7 +127,11 @@ def bjets(events: int = 40_000, seed: int = 0) -> ToySample:
     """
     check_request(events, seed)
     mc, data = (joined_columns([b for b, _ in _blocks(domain, events, seed)]) for domain in DOMAINS)
-    return ToySample(_only(mc, "mc"), _only(data, "data"), _only(data, "truth"))
+    blocks = {"mc": mc, "data": data, "truth": data}
+    return ToySample(**{
+        kind: {name: block[name].astype(type_) for name, type_ in _BRANCHES[kind].items()}
+        for kind, block in blocks.items()
+    })  # fmt: skip
 
 
 def write_bjets(
@@ -145,10 +149,6 @@ def write_bjets(
     check_request(events, seed)
     blocks = partial(_blocks, jets=events, seed=seed)
     return write_trees(folder, TREE, _BRANCHES, blocks, progress, events, truth=truth)
-
-
-def _only(block: Columns, kind: str) -> Columns:
-    return {name: block[name].astype(type_) for name, type_ in _BRANCHES[kind].items()}
 
 
 def _blocks(domain: Domain, jets: int, seed: int) -> Iterator[tuple[Columns, int]]:

@@ -126,29 +126,16 @@ class Hits(EventTable):
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> NDArray[np.float32]:
         """Some rows (n, F) with all their zeros."""
-        chosen, start = picked(self.start, rows)
-        return self._filled(np.zeros((len(start) - 1, self.width), np.float32), chosen, start)
-
-    def fill(self, out: NDArray[np.float32], rows: NDArray[Any]) -> NDArray[np.float32]:
-        """Write some rows into ``out``, (n, F) and all zero; returns it."""
-        return self._filled(out, *picked(self.start, rows))
-
-    def flat(self, rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Where the hits of some rows lie in the flattened (n, F) array, and their values."""
-        return self._flat(*picked(self.start, rows))
-
-    def _flat(
-        self, chosen: NDArray[np.int64], start: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        row = np.repeat(np.arange(len(start) - 1) * self.width, np.diff(start))
-        return row + self.place[chosen], self.value[chosen]
-
-    def _filled(
-        self, out: NDArray[np.float32], chosen: NDArray[np.int64], start: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        place, value = self._flat(chosen, start)
+        place, value = self.flat(rows)
+        out = np.zeros((len(picked(self.start, rows)[1]) - 1, self.width), np.float32)
         out.reshape(-1)[place] = value
         return out
+
+    def flat(self, rows: slice | NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Where the hits of some rows lie in the flattened (n, F) array, and their values."""
+        chosen, start = picked(self.start, rows)
+        row = np.repeat(np.arange(len(start) - 1) * self.width, np.diff(start))
+        return row + self.place[chosen], self.value[chosen]
 
 
 def view_figures(hits: Hits, views: Sequence[View]) -> tuple[tuple[str, ...], NDArray[np.float32]]:

@@ -243,12 +243,10 @@ def views_of(file: Any, domain: str) -> tuple[View, ...]:
         channels = tuple(str(channel) for channel in group[name].attrs.get("channels", ()))
         depth, height, width = (int(size) for size in shape[1:])
         stored = json.loads(group[name].attrs.get("transforms", "[]"))
-        transforms = tuple(_transform(entry) for entry in stored)
+        transforms = tuple(
+            Transform(one["clip"] and tuple(map(float, one["clip"])), one["log"], one["scale"])
+            for one in stored
+        )
         kind: Literal["<f4", "|u1"] = "|u1" if group[name].dtype == np.uint8 else "<f4"
         views.append(View(name, depth, height, width, channels, transforms, kind))
     return tuple(views)
-
-
-def _transform(stored: dict[str, Any]) -> Transform:
-    clip = stored["clip"]
-    return Transform(clip and (float(clip[0]), float(clip[1])), stored["log"], stored["scale"])

@@ -201,7 +201,11 @@ class TensorWriter:
         """
         if self._store is None or self._temporary is None or self._finished:
             raise RuntimeError("finish() is called once, inside `with`")
-        values = _imputed(impute, len(self.layout.features), self.path)
+        features = len(self.layout.features)
+        values = np.zeros(features) if impute is None else np.asarray(impute, np.float64)
+        if values.shape != (features,) or not np.isfinite(values).all():
+            what = "impute needs one finite number for each feature"
+            raise SchemaError(what, where=self.path)
         with writing(self.path, kind=SchemaError):
             if self._capacity.items() <= self._rows.items():
                 self._complete(self._store, values, provenance)
@@ -272,14 +276,6 @@ def _describe(
             objects["features"], objects["most"] = _texts(one.features), one.most
             if one.classes:
                 objects["classes"] = _texts(one.classes)
-
-
-def _imputed(impute: Sequence[float] | None, features: int, path: Path) -> NDArray[np.float64]:
-    """What is imputed, checked; zeros by default."""
-    values = np.zeros(features) if impute is None else np.asarray(impute, np.float64)
-    if values.shape != (features,) or not np.isfinite(values).all():
-        raise SchemaError("impute needs one finite number for each feature", where=path)
-    return values
 
 
 def _texts(values: Sequence[str]) -> NDArray[Any]:

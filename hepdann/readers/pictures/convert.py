@@ -388,7 +388,11 @@ class _PictureConversion:
 def picture_ids(part: Pictures, start: int, images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """(n,) event ids of the pictures of a file from ``start`` on."""
     rows = slice(start, start + len(images))
-    return event_ids(_IDENTITY, [c[rows] for c in part.identity] or [_hashes(images)])
+    columns: list[NDArray[Any]] = [column[rows] for column in part.identity]
+    if not columns:
+        hashes = [xxhash.xxh64_intdigest(image.tobytes()) for image in images]
+        columns = [np.array(hashes, np.uint64)]
+    return event_ids(_IDENTITY, columns)
 
 
 def image_blocks(
@@ -404,8 +408,3 @@ def image_blocks(
             held = []
     if held:
         yield np.concatenate(held)
-
-
-def _hashes(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """(n,) xxh64 of the pixels of each picture."""
-    return np.array([xxhash.xxh64_intdigest(image.tobytes()) for image in images], np.uint64)

@@ -112,7 +112,10 @@ def folder_pictures(path: str) -> Pictures:
         ReadError: no pictures, pictures beside the folders of the classes, or one that is damaged.
     """
     root = _root(Path(path))
-    classes = sorted((e.name for e in root.iterdir() if e.is_dir()), key=_order)
+    classes = sorted(
+        (entry.name for entry in root.iterdir() if entry.is_dir()),
+        key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name),
+    )
     files: list[Path] = []
     label: list[int] = []
     kept: list[str] = []
@@ -132,9 +135,9 @@ def folder_pictures(path: str) -> Pictures:
         )
     sizes, colours = set(), set()
     for file in files:
-        size, colour = _look(file)
-        sizes.add(size)
-        colours.add(colour)
+        with opened_picture(file) as image:  # its pixels are not read
+            sizes.add((image.height, image.width))
+            colours.add(image.mode not in _GREY)
     labels = np.array(label, np.int64)
     matches = [_TRACK.fullmatch(file.stem) for file in files]
     identity: tuple[NDArray[np.int64], ...] = ()
@@ -170,16 +173,6 @@ def _root(path: Path) -> Path:
             return path  # a single class
         path = folders[0]
     raise ReadError("is nested too deeply", where=path, mend="name the folder of the classes")
-
-
-def _order(name: str) -> tuple[int, int, str]:
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
-
-
-def _look(file: Path) -> tuple[tuple[int, int], bool]:
-    """Rows and columns of a picture, and whether it has colours; its pixels are not read."""
-    with opened_picture(file) as image:
-        return (image.height, image.width), image.mode not in _GREY
 
 
 def _blocks(files: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:

@@ -73,12 +73,10 @@ def _of_images(
     # the label is the segment of the vertex, as it is stored or as the plane code gives it;
     # spectators are all other scalars of MC, of which data keep those that tell no vertex
     label = _label(inputs, config.convert, read, skips)
-    convert = config.convert.model_copy(
-        update={
-            "event_id": config.convert.event_id or _identity(inputs),
-            "images": images.settings,
-        }
-    )
+    event_id, scalars = config.convert.event_id, common(inputs).values()
+    if not event_id and set(IDENTITY) <= {branch.name for branch in scalars if branch.scalar}:
+        event_id = list(IDENTITY)
+    convert = config.convert.model_copy(update={"event_id": event_id, "images": images.settings})
     if not convert.spectators:
         convert = convert.model_copy(update={"spectators": _spectators(inputs, convert, label)})
     config = config.model_copy(update={"convert": convert})
@@ -128,11 +126,6 @@ def _label(
         if is_plane(name):
             return f"segment({name})" if name.isidentifier() else f"segment(`{name}`)"
     return find_label(inputs, convert, read, skips)
-
-
-def _identity(inputs: Sequence[Input]) -> list[str] | None:
-    scalars = {branch.name for branch in common(inputs).values() if branch.scalar}
-    return list(IDENTITY) if set(IDENTITY) <= scalars else None
 
 
 def _spectators(inputs: Sequence[Input], convert: ConvertConfig, label: str | None) -> list[str]:

@@ -9,7 +9,6 @@ from ...config import ConversionConfig, ImagesConfig
 from ...errors import ConfigError, ReadError
 from ...expressions import Expression
 from ...tensors import Collection, View
-from ..prescan import FileScan
 from .columns import (
     Columns,
     compile_columns,
@@ -318,9 +317,14 @@ def _id_branches(
     everywhere = present_everywhere(entry.files)
     name = entry.config.name
     if given:
-        for branch in given:
-            _check_id(entry.files[0], branch)
         first = entry.files[0].branches
+        for branch in given:
+            if branch not in first or not first[branch].scalar:
+                raise ReadError(
+                    f"no scalar branch '{branch}', of convert.event_id",
+                    where=f"{entry.files[0].path}:{entry.files[0].tree}",
+                    mend="name run, lumi and event branches, or leave event_id out",
+                )
         if not event_id_branches({b: first[b] for b in given}) and all(
             looks_like(b) == "an event id" and b.lower().startswith(("run", "lumi")) for b in given
         ):
@@ -345,13 +349,3 @@ def _id_branches(
     text += f"events are identified by all {len(scalars)} scalar branches"
     notes.setdefault(text, []).append(name)
     return scalars
-
-
-def _check_id(file: FileScan, branch: str) -> None:
-    entry = file.branches.get(branch)
-    if entry is None or not entry.scalar:
-        raise ReadError(
-            f"no scalar branch '{branch}', of convert.event_id",
-            where=f"{file.path}:{file.tree}",
-            mend="name run, lumi and event branches, or leave event_id out",
-        )
