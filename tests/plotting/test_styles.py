@@ -14,7 +14,6 @@ from matplotlib.font_manager import FontProperties
 from hepdann.config.section import STYLES
 from hepdann.errors import ConfigError
 from hepdann.plotting import style
-from hepdann.plotting.axes import frame
 from hepdann.plotting.axes.styles import (
     COLOURS,
     PAGE,
@@ -51,17 +50,6 @@ def test_pdf_fonts_are_truetype_and_tex_is_not_needed(name):
     with style(name):
         assert mpl.rcParams["pdf.fonttype"] == 42
         assert not mpl.rcParams["text.usetex"]
-
-
-def test_figures_of_plain_letters_share_one_font_however_many_they_show(tmp_path):
-    frame._cut.cache_clear()
-    for text in ("Jets", "Muons and taus"):
-        with style("ROOT"):
-            (ax,) = frame.new_axes()
-            ax.set_xlabel(text)
-            (file,) = frame.save(ax, tmp_path / text, ["pdf"])
-        assert b"+TeXGyreHeros-Regular" in file.read_bytes()
-    assert frame._cut.cache_info().misses == 1
 
 
 def test_a_style_does_not_inherit_the_users_own_settings():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 from functools import lru_cache
@@ -22,7 +22,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox, ScaledTranslation
-from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -346,68 +345,19 @@ def _join_minor_ticks(axis: Axis) -> bool:
     return True
 
 
-@contextmanager
-def _lean_fonts() -> Iterator[None]:
-    """Embed fonts without the tables of a text's layout, whose subsets no PDF reads.
-
-    Cutting a font takes as long as drawing with it: all figures share one with all plain letters.
-    """
-    from fontTools.subset import Options
-    from matplotlib.backends import _backend_pdf_ps
-
-    fonts: Any = _backend_pdf_ps
-    cut, write = fonts.get_glyphs_subset, fonts.font_as_file
-    tables = Options._drop_tables_default
-    Options._drop_tables_default = [*tables, "GSUB", "GPOS", "GDEF", "BASE", "MATH"]
-    if hasattr(fonts, "SubsetResults"):  # of matplotlib 3.11
-        fonts.get_glyphs_subset = lambda font, glyphs: nullcontext(
-            _cut(font, frozenset(glyphs) | _plain_letters(font), cut, write)
-        )
-        fonts.font_as_file = io.BytesIO
-    try:
-        yield
-    finally:
-        Options._drop_tables_default = tables
-        fonts.get_glyphs_subset, fonts.font_as_file = cut, write
-
-
-@lru_cache(64)
-def _cut(font: Any, glyphs: frozenset[int], cut: Any, write: Any) -> Any:
-    """A font that has some glyphs, as the bytes of its file, as matplotlib's functions make it."""
-    with cut(font, set(glyphs)) as subset:
-        return subset._replace(font=write(subset.font).getvalue())
-
-
-@lru_cache(64)
-def _plain_letters(font: Any) -> frozenset[int]:
-    known = font_manager.get_font(font)
-    return frozenset(map(known.get_char_index, range(32, 127))) - {0}
-
-
-def _write_png(figure: Figure, image: io.BytesIO, texts: Mapping[str, str]) -> None:
-    """Draw in 256 colours: no eye finds the difference, and the file is a third as large."""
-    canvas, dpi, wanted = figure.canvas, figure.dpi, rcParams["savefig.dpi"]
-    resolution = dpi if wanted == "figure" else float(wanted)
-    figure.set_dpi(resolution)
-    try:
-        page = Canvas(figure)
-        page.draw()  # type: ignore[no-untyped-call]
-        drawn: NDArray[np.uint8] = np.array(page.buffer_rgba())  # type: ignore[no-untyped-call]
-    finally:
-        figure.set_canvas(canvas)
-        figure.set_dpi(dpi)
-    few = (
-        Image.fromarray(drawn)
-        .convert("RGB")
-        .quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    )
+def _in_few_colours(png: io.BytesIO, texts: Mapping[str, str]) -> io.BytesIO:
+    """A PNG of 256 colours: no eye finds the difference, and the file is a third as large."""
+    drawn = Image.open(png)
+    few = drawn.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette = np.array(few.getpalette(), dtype=np.uint8).reshape(-1, 3)
-    palette[np.asarray(few)[0, 0]] = drawn[0, 0, :3]  # it was a mean of colours near the page's
+    palette[np.asarray(few)[0, 0]] = np.asarray(drawn)[0, 0, :3]  # the page's, not a mean near it
     few.putpalette(palette.tobytes())
     info = PngInfo()
     for key, text in texts.items():
         info.add_text(key, text)
-    few.save(image, "png", dpi=(resolution, resolution), pnginfo=info)
+    image = io.BytesIO()
+    few.save(image, "png", dpi=drawn.info["dpi"], pnginfo=info)
+    return image
 
 
 def save(
@@ -432,11 +382,9 @@ def save(
         # A date would make every redrawing differ.
         dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
         image = io.BytesIO()  # matplotlib's own writing may meet a full disk with a zlib.error
+        figure.savefig(image, format=kind, metadata=dates)
         if kind == "png":
-            _write_png(figure, image, texts or {})
-        else:
-            with _lean_fonts():
-                figure.savefig(image, format=kind, metadata=dates)
+            image = _in_few_colours(image, texts or {})
         write_whole(target, image.getbuffer(), lasting=False)  # it can be drawn again
         made.append(target)
     return made
