@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,17 @@ from typing import Any
 import numpy as np
 
 from .._version import __version__
-from ..criteria import CRITERIA, Residual, recommend
-from ..errors import HepdannError, RunError
+from ..criteria import CRITERIA
+from ..errors import RunError
 from ..inputs import read_json
 from ..registry import CALIBRATED, ORACLE, PRIOR, SOURCE_ONLY
 from ..stats.figure import Figure
 from ..stats.threads import side_by_side
-from ..stats.two_sample import separation
 from ..store.content import Calibrations, Diagnosed, HealthLooks, Recommended
 from ..store.paths import RunPaths
 from ..store.reading import FORMAT_VERSION, config_of, read_versioned
-from ..store.scores_reader import RunScores, open_scores
+from ..store.scores_reader import open_scores
 from .curves import history_rows
-from .diagnosis import diagnose
 from .method_metrics import (
     TestEvents,
     decision_figures,
@@ -224,8 +221,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     scores = open_scores(folder)
     path = RunPaths(folder).history
     history = history_rows(path) if path.exists() else []
-    diagnosis = _diagnosis(RunPaths(folder).diagnosis, scores)
-    advice = _recommendation(RunPaths(folder).recommendation, scores, diagnosis["shift"])
+    advice = dict(read_json(RunPaths(folder).recommendation, Recommended))
     residuals = _residuals(advice)
     mc, target = TestEvents(scores, "mc"), TestEvents(scores, "target")
 
@@ -262,7 +258,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         "criteria": {"teacher": teacher, "ranking": rank_correlations(criteria, target)},
         "recommended": advice["method"],
         "recommendation": advice,
-        "diagnosis": diagnosis,
+        "diagnosis": _diagnosis(RunPaths(folder).diagnosis),
         **({"nuisances": nuisances} if nuisances else {}),
         **({"mixtures": mixtures} if mixtures else {}),
         **_calibrations(folder),
@@ -271,22 +267,6 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         "throughput": _throughput(RunPaths(folder).metrics),
         "hepdann": __version__,
     }
-
-
-def _residual_aucs(scores: RunScores) -> dict[str, Figure]:
-    """AUC of a classifier of the domains after each closed-form map, the simplest first."""
-    maps: dict[str, str | None] = {SOURCE_ONLY: None} if SOURCE_ONLY in scores.methods else {}
-    maps |= {name: name for name in scores.aligned if name in scores.methods}
-    mc, rest = (scores.rows(domain, "train", "validation") for domain in ("mc", "target"))
-    plain, reference = (e.take(mc) for e in (scores.events("mc"), scores.reference()))
-    residuals: dict[str, Figure] = {}
-    for method, aligned in maps.items():
-        source = plain if aligned is None else reference
-        try:
-            residuals[method] = separation(source, scores.events("target", aligned).take(rest))
-        except HepdannError:
-            return {}
-    return residuals
 
 
 def _residuals(advice: dict[str, Any]) -> dict[str, Figure]:
@@ -298,29 +278,9 @@ def _residuals(advice: dict[str, Any]) -> dict[str, Figure]:
     }
 
 
-def _recommendation(path: Path, scores: RunScores, shift: bool | None) -> dict[str, Any]:
-    """What the training wrote; of a run that wrote nothing, what its scores say."""
-    if path.exists():
-        return dict(read_json(path, Recommended, mend="remove it"))
-    residuals = _residual_aucs(scores)
-    known = {name: Residual(figure.value, figure.error) for name, figure in residuals.items()}
-    fallback = SOURCE_ONLY if SOURCE_ONLY in scores.methods else None
-    advice = recommend(known, {}, shift=shift, fallback=fallback)
-    if advice.parts:  # a mean that nobody scored
-        advice = replace(advice, method=advice.teacher, parts=(), weights=())
-    return advice.to_dict()
-
-
-def _diagnosis(path: Path, scores: RunScores) -> dict[str, Any]:
-    """What the training wrote before it began; of a run that wrote nothing, computed now."""
-    if path.exists():
-        diagnosis = read_json(path, Diagnosed, mend="remove it")
-    else:
-        try:
-            events = scores.events("mc"), scores.events("target")
-            diagnosis = diagnose(*events, scores.features).to_json()
-        except HepdannError:
-            diagnosis = {}
+def _diagnosis(path: Path) -> dict[str, Any]:
+    """What the training wrote before it began; nothing where it had too few events for one."""
+    diagnosis = read_json(path, Diagnosed) if path.exists() else {}
     renamed = {"auc_inputs": diagnosis.get("auc"), "auc_inputs_error": diagnosis.get("auc_error")}
     rest = ("p_value", "shift", "kind", "score", "labels", "fractions", "closures", "sentence")
     kept = {key: diagnosis.get(key) for key in rest}

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import suppress
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 
 from hepdann.config.samples import SplitConfig
+from hepdann.criteria import Residual, recommend
+from hepdann.errors import HepdannError
+from hepdann.evaluation import diagnose, open_scores
+from hepdann.stats import separation
 from hepdann.tensors import Block, Layout, TensorWriter, split_of
 
 HISTORY = [
@@ -85,7 +91,29 @@ def write_run(folder, *, kind="pseudo-data", classes=2, n=3000, shift=1.0, compl
                 )
     made = {"name": "sine", "t": 3.0, "quantile": 1.0} if kind == "pseudo-data" else None
     (folder / "config.yaml").write_text(json.dumps({"train": {"shift": made}}))  # JSON is YAML
+    if complete:
+        judge(folder)
     return folder
+
+
+def judge(folder):
+    """Write what a training finds out before and behind it: diagnosis and recommendation."""
+    scores, found = open_scores(folder), None
+    with suppress(HepdannError):  # too few events
+        found = diagnose(scores.events("mc"), scores.events("target"), scores.features)
+        (folder / "diagnosis.json").write_text(json.dumps(found.to_json()))
+    rows = [scores.rows(domain, "train", "validation") for domain in ("mc", "target")]
+    left = {}
+    with suppress(HepdannError):
+        for name, aligned in (("source-only", None), ("quantile", "quantile")):
+            pair = scores.events("mc"), scores.events("target", aligned)
+            figure = separation(*(events.take(r) for events, r in zip(pair, rows, strict=True)))
+            left[name] = Residual(figure.value, figure.error)
+    left = left if len(left) == 2 else {}
+    advice = recommend(left, {}, shift=found and found.shift, fallback="source-only")
+    if advice.parts:  # a mean that nobody scored
+        advice = replace(advice, method=advice.teacher, parts=(), weights=())
+    (folder / "recommendation.json").write_text(json.dumps(advice.to_dict()))
 
 
 def write_tensors(path, *, shift=0.0, n=4000, truth=True, data=True, seed=0):
