@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from ..registry import CALIBRATED, SOURCE_ONLY
 from ..stats import Figure
@@ -56,10 +55,6 @@ class Recommendation:
     parts: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     candidates: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return asdict(self) | {"parts": list(self.parts), "weights": list(self.weights)}
 
 
 def recommend(

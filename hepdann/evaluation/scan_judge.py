@@ -40,11 +40,11 @@ Key = tuple[str, float | None, str | None, float | None]
 
 @dataclass(eq=False)
 class Epochs:
-    """Figures by epoch of each member on the watched events; NaN without a teacher, or truth."""
+    """Figures by epoch of each member on the watched events; none without a teacher, or truth."""
 
-    agreement: list[list[float]] = field(default_factory=list)
-    accuracy: list[list[float]] = field(default_factory=list)
-    auc: list[list[float]] = field(default_factory=list)
+    agreement: list[list[float | None]] = field(default_factory=list)
+    accuracy: list[list[float | None]] = field(default_factory=list)
+    auc: list[list[float | None]] = field(default_factory=list)
 
     def of(self, member: int, *, choose: bool = True) -> dict[str, float | None]:
         """The ``chosen_…`` and ``peeked_…`` figures of one member; ``None`` where unknown.
@@ -70,19 +70,6 @@ class Epochs:
     def until(self, epoch: int) -> Epochs:
         """The figures of the first epochs."""
         return Epochs(**{name: values[:epoch] for name, values in vars(self).items()})
-
-    def to_dict(self) -> dict[str, list[list[float | None]]]:
-        """As JSON."""
-        return dict(jsonable(self))
-
-    @classmethod
-    def from_dict(cls, entry: Mapping[str, list[list[float | None]]]) -> Epochs:
-        """From :meth:`to_dict`."""
-        nan = {
-            name: [[math.nan if v is None else v for v in members] for members in values]
-            for name, values in entry.items()
-        }
-        return cls(**nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +116,10 @@ class ScanJudge:
         """
         weight = self._weight[self.watched]
         label = None if self._label is None else self._label[self.watched]
-        nothing = [math.nan] * len(scores)
+        nothing: list[float | None] = [None] * len(scores)
         epochs.agreement.append(
-            nothing if teacher is None
-            else [math.nan if (a := agreement(s, teacher, weight)) is None else a for s in scores]
-        )  # fmt: skip
+            nothing if teacher is None else [agreement(s, teacher, weight) for s in scores]
+        )
         for name, measure in (("accuracy", accuracy), ("auc", auc)):
             values = nothing if label is None else [measure(s, label, weight).value for s in scores]
             getattr(epochs, name).append(values)
@@ -183,12 +169,12 @@ class ScanJudge:
             curve = roc(target, self._label, self._weight, points=_ROC_POINTS)
         except ValueError:
             return None
-        rounded = {
-            name: [None if v is None else float(f"{v:.6g}") for v in value]
-            for name, value in curve.to_dict().items()
-            if name != "auc"
-        }  # six digits are more than a figure shows
-        return rounded | {"auc": jsonable(curve.auc)}
+        content = dict(jsonable(curve))
+        del content["varied"]
+        for name, value in content.items():
+            if name != "auc":  # six digits are more than a figure shows
+                content[name] = [None if v is None else float(f"{v:.6g}") for v in value]
+        return content
 
     def gap(self, source: Floats, oracle: Floats) -> dict[str, float | None]:
         """The gap, oracle minus source-only, with paired errors; ``None`` without truth."""

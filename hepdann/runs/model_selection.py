@@ -28,6 +28,7 @@ from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
 from ..inference import Mixture, Model, corrected
 from ..methods import calibration_of, method_of
+from ..outputs import jsonable
 from ..registry import ORACLE, PRIOR, SOURCE_ONLY
 from ..stats import (
     accuracy,
@@ -112,7 +113,7 @@ def add_recommendation(
             replace(model, mixtures={**model.mixtures, GUARD: mixture})
             for model, mixture in zip(models, mixtures, strict=True)
         ]
-    write_json(path, Recommended, advice.to_dict())
+    write_json(path, Recommended, jsonable(advice))
     return tuple(models), advice
 
 
@@ -229,7 +230,7 @@ def recommend_for_images(
     advice = recommend_adapted(candidates, shift=shift)
     if advice.method is None and SOURCE_ONLY in model.parts:
         advice = Recommendation(SOURCE_ONLY, "too few events to compare candidates")
-    write_json(path, Recommended, advice.to_dict())
+    write_json(path, Recommended, jsonable(advice))
     return advice
 
 

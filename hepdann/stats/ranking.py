@@ -121,25 +121,15 @@ class Roc:
     auc: Figure
     varied: Floats | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The curve as lists and numbers, for JSON (the first threshold becomes ``None``)."""
-        out: dict[str, Any] = {
-            name: [float(v) if math.isfinite(v) else None for v in getattr(self, name)]
-            for name in _ARRAYS
-        }
-        out["auc"] = {name: getattr(self.auc, name) for name in ("value", "error", "n_eff")}
-        return out
-
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The curve that :meth:`to_dict` described."""
+        """The curve of JSON, where what is not finite, as the first threshold, is ``None``."""
         arrays = {
-            name: np.array([math.inf if v is None else v for v in data[name]]) for name in _ARRAYS
+            name: np.array([math.inf if v is None else v for v in values])
+            for name, values in data.items()
+            if name not in ("auc", "varied")
         }
         return cls(auc=Figure(**data["auc"]), **arrays)
-
-
-_ARRAYS = ("signal_efficiency", "background_efficiency", "thresholds", "error", "background_error")
 
 
 def roc(

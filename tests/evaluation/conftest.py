@@ -15,6 +15,7 @@ from hepdann.config.samples import SplitConfig
 from hepdann.criteria import Residual, recommend
 from hepdann.errors import HepdannError
 from hepdann.evaluation import diagnose, open_scores
+from hepdann.outputs import jsonable
 from hepdann.stats import separation
 from hepdann.tensors import Block, Layout, TensorWriter, split_of
 
@@ -113,7 +114,7 @@ def judge(folder):
     advice = recommend(left, {}, shift=found and found.shift, fallback="source-only")
     if advice.parts:  # a mean that nobody scored
         advice = replace(advice, method=advice.teacher, parts=(), weights=())
-    (folder / "recommendation.json").write_text(json.dumps(advice.to_dict()))
+    (folder / "recommendation.json").write_text(json.dumps(jsonable(advice)))
 
 
 def write_tensors(path, *, shift=0.0, n=4000, truth=True, data=True, seed=0):

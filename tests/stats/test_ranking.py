@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from hepdann.outputs import jsonable
 from hepdann.stats import Roc, auc, roc
 
 
@@ -134,7 +135,7 @@ def test_roc_of_one_class_against_the_rest():
 
 def test_roc_survives_json():
     curve = roc(*sample(8))
-    again = Roc.from_dict(json.loads(json.dumps(curve.to_dict())))
+    again = Roc.from_dict(json.loads(json.dumps(jsonable(curve))))
     assert np.array_equal(again.thresholds, curve.thresholds)
     assert np.array_equal(again.error, curve.error)
     assert again.auc == curve.auc

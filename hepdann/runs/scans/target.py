@@ -26,7 +26,7 @@ from ...inference.passes import classify
 from ...inputs import read_json
 from ...methods import calibration_of
 from ...networks import AdversarialNetwork
-from ...outputs import write_run_file
+from ...outputs import jsonable, write_run_file
 from ...records import Number
 from ...registry import ORACLE, PRIOR, SOURCE_ONLY
 from ...store.content import PointMaps, StoredCalibration
@@ -345,7 +345,7 @@ class _Observer:
         if not self.notes.exists():
             return Epochs()
         kept = read_json(self.notes, dict[str, list[list[Number]]], mend=AGAIN)
-        return Epochs.from_dict(kept)
+        return Epochs(**kept)
 
     def record(self, epoch: int, scores: Sequence[Scores | None]) -> None:
         """Take note of an epoch; of those that were trained before, it is the next."""
@@ -356,4 +356,4 @@ class _Observer:
 
     def save(self) -> None:
         """Write the notes."""
-        write_run_file(self.notes, json.dumps(self.epochs.to_dict()).encode())
+        write_run_file(self.notes, json.dumps(jsonable(self.epochs)).encode())
