@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 import pickle
+import struct
 
 import h5py
 import numpy as np
 import pytest
+import xxhash
 
 from hepdann.errors import SchemaError
 from hepdann.tensors import Source, Target, is_pseudo, open_tensors, seal
@@ -269,6 +272,17 @@ def test_the_seal_is_nothing_to_other_readers(tensor_file):
     assert open_tensors(path).verify() == []  # HDF5 cut the seal off; none is needed
     seal(path)
     assert open_tensors(path).verify() == []
+
+
+def test_the_content_of_a_file_sealed_earlier_is_what_it_was(tensor_file):
+    path = tensor_file()
+    start, magic = path.read_bytes().rindex(b'{"size":'), b"hepdann-seal-01\n"
+    body = json.loads(path.read_bytes()[start:-32])
+    del body["content"]
+    text = json.dumps(body).encode()
+    footer = struct.pack("<16sQQ", magic, len(text), xxhash.xxh64_intdigest(text))
+    path.write_bytes(path.read_bytes()[:start] + text + footer)
+    assert open_tensors(path).content_id() == body["structure"]
 
 
 def test_a_file_written_by_hand_needs_no_seal(tensor_file, tmp_path):

@@ -9,10 +9,12 @@ before HDF5 reads them: a single flipped bit in its heap of strings makes it rea
 of all bytes that are no rows stands after the last byte of HDF5, where any reader of HDF5 passes it
 over::
 
-    HDF5 ... | JSON {"size", "rows": [[offset, bytes], ...], "structure"} | magic | length | xxh64
+    HDF5 ... | JSON {"size", "rows": [[offset, bytes], ...], "structure", "content"}
+        | magic | length | xxh64
 
-``size`` is that of the HDF5 part, ``structure`` the xxh64 of its bytes outside ``rows``; ``length``
-and ``xxh64`` are of the JSON, as little-endian uint64. A program that writes the file with HDF5
+``size`` is that of the HDF5 part, ``structure`` the xxh64 of its bytes outside ``rows``,
+``content`` that of names, attributes and checksums without the provenance; ``length`` and ``xxh64``
+are of the JSON, as little-endian uint64. A program that writes the file with HDF5
 cuts the seal off. That is allowed; a seal that is there, or a part of one, must fit.
 """
 
@@ -139,11 +141,12 @@ def seal(path: str | Path) -> None:
         OSError: it cannot be read as HDF5, or not be written.
     """
     with h5_open(path) as file:
-        rows = sorted(_rows(file))
+        rows, content = sorted(_rows(file)), _content(file)
     with Path(path).open("r+b") as stream:
         old = _read(stream)
         size = int(old["size"]) if old else os.fstat(stream.fileno()).st_size
         body = {"size": size, "rows": rows, "structure": _hash(stream, size, rows)}
+        body["content"] = content
         text = json.dumps(body, separators=(",", ":")).encode()
         stream.seek(size)
         stream.truncate()
@@ -191,8 +194,8 @@ def check_seal(path: str | Path) -> None:
 def content_id(stream: BinaryIO) -> str:
     """A hash that two files share if they hold the same, whatever they are called.
 
-    That of a sealed file is its seal's, at no cost: the structure holds the checksums of all rows.
-    A file without a seal is read whole.
+    That of a sealed file stands in its seal, at no cost; in an older one it is that of the
+    structure, provenance included. A file without a seal is read whole.
 
     Returns:
         16 hexadecimal digits, the xxh64.
@@ -202,7 +205,7 @@ def content_id(stream: BinaryIO) -> str:
     """
     body = _read(stream)
     if body:
-        return str(body["structure"])
+        return str(body.get("content", body["structure"]))
     return _hash(stream, os.fstat(stream.fileno()).st_size, [])
 
 
@@ -252,6 +255,22 @@ def _rows(file: Any) -> Iterator[tuple[int, int]]:
             yield from pieces
         elif dataset.id.get_offset() is not None:
             yield dataset.id.get_offset(), dataset.id.get_storage_size()
+
+
+def _content(file: Any) -> str:
+    """xxh64 of names, types, attributes and checksums of an open HDF5 file, in order of names."""
+    hasher = xxhash.xxh64()
+
+    def add(name: str, item: Any) -> None:
+        attrs = {k: np.asarray(v).tolist() for k, v in item.attrs.items() if k != "provenance"}
+        kind = [str(getattr(item, key, None)) for key in ("dtype", "shape")]
+        hasher.update(json.dumps([name, kind, attrs], sort_keys=True, default=str).encode())
+        if name.startswith(f"{CHECKSUMS}/") and hasattr(item, "dtype"):
+            hasher.update(item[...].tobytes())
+
+    add("", file)
+    file.visititems(add)
+    return str(hasher.hexdigest())
 
 
 def _hash(stream: BinaryIO, size: int, rows: list[Any]) -> str:

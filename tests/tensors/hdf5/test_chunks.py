@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 
@@ -87,6 +88,18 @@ def test_every_row_is_what_it_is_without_compression(files, tmp_path, codec, nam
     assert packed.source().features.tobytes() == plain.source().features.tobytes()
     if not more:
         assert packed.path.stat().st_size < plain.path.stat().st_size
+
+
+def test_files_converted_again_elsewhere_hold_the_same(files, tmp_path):
+    shutil.copytree(files, tmp_path / "elsewhere")
+    first = converted(files, tmp_path / "1.h5", "none")
+    again = converted(tmp_path / "elsewhere", tmp_path / "2.h5", "none", block_size=7_001)
+    assert first.provenance != again.provenance
+    assert first.content_id() == again.content_id()
+    for change in ({"cut": "x0 > 0"}, {"split": {"seed": 1}}, {"features": ["x1", "x0", "x2"]}):
+        assert converted(files, tmp_path / "3.h5", "none", **change).content_id() != (
+            first.content_id()
+        )
 
 
 def test_training_in_blocks_sees_the_same_events(files, tmp_path):
