@@ -223,8 +223,10 @@ def _show_provenance(provenance: Mapping[str, Any]) -> None:
 
 
 def _root(file: str) -> dict[str, Any]:
+    from hepdann.inference.row_files import read_seal
     from hepdann.readers.prescan import scan
 
+    kinds: dict[str, Any] = {"Parquet": "parquet", "HDF5": "hdf5", "HDF5 table": "hdf5"}
     return {
         "files": [
             {
@@ -233,6 +235,7 @@ def _root(file: str) -> dict[str, Any]:
                 "tree": entry.tree,
                 "format": entry.kind,
                 "entries": entry.entries,
+                "predicted": read_seal(kinds.get(entry.kind, "tree"), Path(entry.path)),
                 "branches": [
                     {
                         "name": branch.name,
@@ -258,6 +261,10 @@ def _show_root(summary: dict[str, Any]) -> None:
             click.echo(f"{entry['path']}: {entry['format']}, {', '.join(trees)}")
         else:
             click.echo(f"{entry['path']}: ROOT file, {', '.join(trees)}")
+        if (seal := entry["predicted"]) is not None:
+            made = seal["made_of"]
+            model = f"{made.get('method')} of a model.safetensors with SHA-256 {made.get('model')}"
+            click.echo(f"  written by hepdann predict {seal.get('hepdann')}: {model}")
     first = summary["files"][0]
     hdf5 = first["format"] == "HDF5"
     click.echo("\ndatasets" if hdf5 else f"\nbranches of {first['tree']} ({first['format']})")

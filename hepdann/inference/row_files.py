@@ -210,12 +210,13 @@ def read_seal(kind: Format, path: Path) -> dict[str, Any] | None:
     """What a file was made of; ``None`` if it was not written here, or cannot be read."""
     try:
         text = KINDS[kind].seal(path)
-        content = json.loads(text) if len(text) < _LONGEST else None
+        content = json.loads(text) if len(text) < _LONGEST else {}
+        whole = isinstance(content["made_of"], dict) and "counts" in content
     except ConfigError:
         raise
     except Exception:  # whatever is there: it is none of ours, or is damaged
         return None
-    return content if isinstance(content, dict) else None
+    return content if whole else None
 
 
 def written_ids(kind: Format, path: Path, tree: str, entries: int) -> Iterator[NDArray[np.uint64]]:

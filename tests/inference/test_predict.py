@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -67,6 +68,17 @@ def test_the_scores_are_those_of_the_run(folder, scored):
         assert (rows["spread"][chosen] > 0).all()
         for column in ("score_signal", "score_background", "domain_score", "spread"):
             assert np.isnan(rows[column][~chosen]).all()
+
+
+@pytest.mark.parametrize("ending", ["root", "h5", "parquet"])
+def test_a_file_of_scores_says_which_network_wrote_it(folder, tmp_path, typed, ending):
+    output = tmp_path / f"scores.{ending}"
+    hepdann.predict(folder / "run", [folder / "data.root"], output=output, method="dann")
+    digest = hashlib.sha256((folder / "run" / "model.safetensors").read_bytes()).hexdigest()
+    said = typed("inspect", output).stdout
+    assert f"hepdann predict {hepdann.__version__}: dann of a model.safetensors" in said
+    assert digest in said
+    assert "hepdann predict" not in typed("inspect", folder / "data.root").stdout
 
 
 def test_numbers_are_read_and_perceptrons_score_without_importing_torch(folder, tmp_path):
