@@ -116,6 +116,12 @@ def command(
     many = "" if len(stems) == 1 else "s"
     folder = made[0].parent if made else run
     click.echo(f"{len(stems)} figure{many} in {folder}: {', '.join(stems)}")
+    default = only is None and (plots.figures is None or "default" in plots.figures)
+    if default and not (generator or scanned):
+        from hepdann.plotting.quantities import Quantities
+
+        if fewer := Quantities.open(run).fewer_features:
+            click.echo(fewer)
 
 
 def _refuse(what: str, *names: str) -> None:

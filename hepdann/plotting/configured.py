@@ -120,7 +120,8 @@ def data_mc_jobs(run: Quantities) -> Iterator[FigureJob]:
             figure = DataMCFigure.model_construct(variable=feature, alignment=aligned)
             unmapped = "before adaptation" if run.scores.aligned else ""
             (job,) = _data_mc(run, figure, unmapped, before=False)
-            yield replace(job, asked=aligned not in (None, run.teacher))
+            asked, rest = aligned not in (None, run.teacher), feature not in run.most_shifted
+            yield replace(job, asked=asked, rest=rest)
 
     def draw(method: str, index: int, name: str, numbers: DataMC) -> Axes:
         return data_mc(

@@ -34,6 +34,7 @@ class FigureJob:
         draw: draws the numbers.
         simulation: whether no detector data are in it.
         asked: whether it is drawn only when its own name is given.
+        rest: whether it is drawn only when its name or its kind is given.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class FigureJob:
     draw: Callable[[Any], Axes]
     simulation: bool = True
     asked: bool = False
+    rest: bool = False
 
 
 @dataclass(frozen=True)

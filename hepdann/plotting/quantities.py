@@ -18,7 +18,7 @@ from ..evaluation import DataMC
 from ..evaluation.datamc import folded
 from ..inputs import read_json
 from ..registry import suggestion
-from ..store.content import WithAdvice
+from ..store.content import Diagnosed, WithAdvice
 from ..store.paths import RunPaths
 from ..store.reading import config_of
 from ..store.scores_reader import Domain, RunScores, open_scores
@@ -27,6 +27,7 @@ from .axes.styles import class_colours, readable, wrapped
 from .figures.panels import Scale, common_scale
 
 DOMAINS: tuple[Domain, Domain] = ("mc", "target")
+FEATURES = 12  # whose figures are drawn by default
 _PROCESSES = 9  # more cannot be distinguished by colour: the smallest are drawn as one
 _LOOKS = ("titles", "units", "sample_titles", "sample_colors", "class_titles", "class_colors")
 
@@ -164,6 +165,24 @@ class RunNames:
     def tick_title(self, feature: str) -> str:
         """The feature's title in short lines, for an axis that has a tick for each."""
         return wrapped(self.title(feature)[0])
+
+    @cached_property
+    def most_shifted(self) -> tuple[str, ...]:
+        """The features that differ most between MC and target, :data:`FEATURES` of them."""
+        try:
+            diagnosis = read_json(RunPaths(self.folder).diagnosis, Diagnosed)
+            ranked = [feature["name"] for feature in diagnosis.get("features", ())]
+        except RunError:
+            ranked = []
+        known = self.scores.features
+        return tuple(dict.fromkeys(n for n in (*ranked, *known) if n in known))[:FEATURES]
+
+    @property
+    def fewer_features(self) -> str:
+        """What is left out of what is drawn by default, and how to get it; "" if nothing is."""
+        left = len(self.scores.features) - len(self.most_shifted)
+        command = f"hepdann plot {self.folder} --only data_mc"
+        return f"the {left:,} features that differ less are not drawn: {command}" if left else ""
 
     @cached_property
     def teacher(self) -> str | None:

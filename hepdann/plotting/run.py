@@ -249,8 +249,8 @@ def wanted_jobs(run: Quantities, config: PlotConfig, only: Sequence[str] | None)
     configured, standard = configured_and_standard(run, config)
     if only is None and config.figures is not None:
         named = [name for name in listed if isinstance(name, str)]
-        named = [n for name in named for n in (DEFAULT_KINDS if name == "default" else [name])]
-        return [*configured, *chosen(standard, named, tuple(FIGURES), (), where="plots.figures")]
+        where = "plots.figures"
+        return [*configured, *chosen(standard, named, tuple(FIGURES), DEFAULT_KINDS, where=where)]
     return chosen([*configured, *standard], only, tuple(FIGURES), DEFAULT_KINDS)
 
 
@@ -366,19 +366,25 @@ def chosen(
     *,
     where: str = "--only",
 ) -> list[FigureJob]:
-    """The figures that ``--only`` names, by kind or by name; by default those of the default kinds.
+    """The figures that ``--only`` names, by kind or by name; "default" are most of default kinds.
 
     Raises:
         ConfigError: an entry that there is no figure for; it names ``where``.
     """
-    wanted = default if only is None else only
-    known = [*kinds, *(job.name for job in jobs)]
+    wanted = ["default"] if only is None else only
+    known = ["default", *kinds, *(job.name for job in jobs)]
     for entry in wanted:
         if entry not in known:
             near = nearest(entry, known)
             mend = f"did you mean {near}?" if near else f"choose of {', '.join(kinds)}"
             raise ConfigError(f"no figure {entry!r} in this run", where=where, mend=mend)
-    return [job for job in jobs if (job.kind in wanted and not job.asked) or job.name in wanted]
+    usual = default if "default" in wanted else ()
+
+    def is_wanted(job: FigureJob) -> bool:
+        of_kind = job.kind in wanted or (job.kind in usual and not job.rest)
+        return job.name in wanted or (of_kind and not job.asked)
+
+    return [job for job in jobs if is_wanted(job)]
 
 
 def plot_comparison(

@@ -26,7 +26,6 @@ from ..stats import Roc
 from ..store.paths import RunPaths
 
 _KINDS = {*DEFAULT_KINDS} - {"roc", "scores"}
-_FEATURES = 12  # of more, the page shows the first; the run folder has them all
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,10 @@ def figures_of(
     usual = [
         job
         for job in standard
-        if (job.kind in _KINDS and _belongs(job.name, job.kind, recommended))
+        if (job.kind in _KINDS and not job.rest and _belongs(job.name, job.kind, recommended))
         or (job.kind == "importance" and stored_picture(RunPaths(run.folder).plots, job.name, mark))
     ]
-    jobs = [*configured, *_few(usual)]
+    jobs = [*configured, *usual]
     if without_features(quantities):
         jobs = [job for job in jobs if _drawable(job)]
     titles = {
@@ -147,15 +146,6 @@ def _belongs(name: str, kind: str, recommended: str) -> bool:
     """Features after an alignment are shown for the recommended one alone."""
     after = re.search(r"_after_(.+)$", name)
     return kind != "data_mc" or after is None or after[1] == recommended
-
-
-def _few(jobs: list[FigureJob]) -> list[FigureJob]:
-    features = [
-        j.name for j in jobs if j.kind == "data_mc" and not j.name.startswith("data_mc_score_")
-    ]
-    raw = [name for name in features if "_after_" not in name][:_FEATURES]
-    kept = {n for n in features if any(n == r or n.startswith(f"{r}_after_") for r in raw)}
-    return [job for job in jobs if job.name not in features or job.name in kept]
 
 
 _CAPTIONS = {  # by how a name begins; the longer first

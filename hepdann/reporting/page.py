@@ -121,14 +121,14 @@ def _section(
     except HepdannError:
         tensors = ""
     few, why = len(scores.classes) <= _MOST_CLASSES, without_features(quantities)
-    left_out = [f"figures of features are left out: {why}"] if why else []
+    left_out = [f"figures of features are left out: {why}" if why else quantities.fewer_features]
     return {
         "target": target_name(metrics),
         "recommended": metrics.get("recommended"),
         "recommendation": (metrics.get("recommendation") or {}).get("sentence"),
         "diagnosis": metrics.get("diagnosis") or {},
         "gap": metrics.get("gap"),
-        "warnings": [*_warnings(metrics), *left_out],
+        "warnings": [*_warnings(metrics), *filter(None, left_out)],
         "interrupted": bool(metrics.get("interrupted")),
         "facts": _facts(_settings(run, scores), counts, tensors, paths.config),
         "charts": charts_of(quantities),

@@ -61,6 +61,30 @@ def test_all_figures_of_a_run_on_pseudo_data(make_run, tmp_path):
     assert b"CreationDate" not in text
 
 
+def test_by_default_only_the_most_shifted_of_many_features_are_drawn(make_run, tmp_path, typed):
+    folder = make_run(tmp_path / "run", n=300)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text() + "plots: {formats: [png], figures: [default]}\n")
+    features = [f"x{i}" for i in range(20)]
+    with h5py.File(folder / "scores.h5", "r+") as file:
+        file.attrs["features"] = json.dumps(features)
+        for name in ("mc/features", "target/features", "target/aligned/quantile"):
+            values = np.tile(file[name][...], 4)[:, :20]
+            del file[name]
+            file[name] = values
+    shift = {"ks": 0.1, "wasserstein": 0.1, "mean_shift": 0.1, "differs": True}
+    ranked = [{"name": name, **shift} for name in reversed(features)]
+    (folder / "diagnosis.json").write_text(json.dumps({"features": ranked}))
+    done = typed("plot", folder)
+    assert f"the 8 features that differ less are not drawn: hepdann plot {folder}" in done.stdout
+    made = {path.stem for path in (folder / "plots").glob("*.png")}
+    drawn = {f"data_mc_{f}{after}" for f in features[8:] for after in ("", "_after_quantile")}
+    assert {name for name in made if name.startswith("data_mc_x")} == drawn
+    done = typed("plot", folder, "--only", "data_mc", "-o", tmp_path / "all")
+    assert "less" not in done.stdout
+    assert len(list((tmp_path / "all").glob("data_mc_x*.png"))) == 40
+
+
 def test_the_default_place_and_a_second_drawing_are_the_same(run_folder):
     (first,) = plot_run(run_folder, PNG, ["loss"])
     assert first == run_folder / "plots" / "loss.png"
