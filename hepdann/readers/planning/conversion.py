@@ -13,7 +13,6 @@ from .columns import looks_like
 from .features import with_objects
 from .images import (
     detector_truth,
-    hit_branches,
     is_identity,
     is_plane,
     is_segment,
@@ -132,11 +131,11 @@ def _spectators(inputs: Sequence[Input], convert: ConvertConfig, label: str | No
     taken = {convert.weight, convert.data_weight, label, *(convert.event_id or ())}
     taken |= {*convert.weights.values(), *(f.name for f in convert.feature_configs() or ())}
     mc = [entry for entry in inputs if entry.domain == "mc"] or list(inputs)
-    hits = hit_branches(inputs[0].files[0], convert.images) if convert.images else None
-    counters = {f"n{name}" for name in (hits or {}).values()}  # uproot writes one for each
+    branches = common(mc).values()
+    counters = {branch.counter for branch in branches}
     return [
         branch.name
-        for branch in common(mc).values()
+        for branch in branches
         if branch.scalar
         and branch.name not in taken | counters
         and not is_identity(branch.name)

@@ -63,7 +63,8 @@ def taken_branches(
     spectators: Iterable[Expression],
 ) -> dict[str, str]:
     """Branches that have another part to play, with that part."""
-    parts: dict[str, str] = {}
+    lists = [b for e in inputs for b in e.files[0].branches.values() if b.counter == f"n{b.name}"]
+    parts = {b.counter: f"the length of {b.name} alone: name it to take it" for b in lists}
     own = [entry.config.weight for entry in inputs]
     weights = [convert.weight, convert.data_weight, *convert.weights.values(), *own]
     for name in convert.event_id or ():

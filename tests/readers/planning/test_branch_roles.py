@@ -69,6 +69,20 @@ def test_the_length_of_a_list_is_no_label(tmp_path, run):
     assert set(tensors.features) == {"nJet", "x"}
 
 
+def test_the_length_of_one_list_alone_is_no_feature_unless_it_is_named(tmp_path, run):
+    length = np.arange(200) % 4
+    values = ak.unflatten(np.ones(length.sum()), length)
+    with uproot.recreate(tmp_path / "mc.root") as file:
+        file.mktree("t", {"x": "f8", "isb": "i4", "jet_pt": values.type.content})
+        file["t"].extend({"x": length * 0.1, "isb": np.arange(200) % 2, "jet_pt": values})
+    summary, tensors = run(tmp_path / "mc.root")
+    assert tensors.features == ("x",)
+    reasons = {branch.name: branch.reason for branch in summary.left_out}
+    assert reasons["njet_pt"] == "is the length of jet_pt alone: name it to take it"
+    _, tensors = run(tmp_path / "mc.root", features=["x", "njet_pt"])
+    assert tensors.features == ("x", "njet_pt")
+
+
 def test_a_label_in_both_files_must_be_named(write, sample, run):
     mc, data = write("mc.root", sample()), write("data.root", sample(seed=2))
     with pytest.raises(ConfigError, match=r"--label; candidates: .*isb"):
