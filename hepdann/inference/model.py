@@ -47,8 +47,9 @@ class Model:
         parts: the trained networks of each method; ``alignment+method`` was trained on, and
             scores, the target that this alignment maps.
         correction: (C,) logarithm of the target's estimated over the source's class fractions, by
-            which alignments correct their scores; ``None`` where the source's fractions hold.
-            What adapts was trained at the target's fractions, and needs none.
+            which alignments correct their scores of the target and of MC, which are compared;
+            ``None`` where the source's fractions hold. What adapts was trained at the target's
+            fractions, and needs none.
         views: name, channels, height and width of the images that the networks see in place of the
             features; empty if they see the features.
         objects: name, objects of an event at most and features of each, of the collections that the
@@ -154,12 +155,22 @@ class Model:
     def _made(self) -> dict[tuple[str, str, float], Step]:
         return {}
 
-    def _steps(self, method: str, domain: str, errors: float) -> Branch | Combination:
+    def _steps(
+        self, method: str, domain: str, errors: float, plain: bool = False
+    ) -> Branch | Combination:
+        """See :meth:`steps`; ``plain`` scores of MC are those at its own class fractions.
+
+        They are so as a part of a mixture that is moved: its offset brings the target's scores to
+        these.
+        """
         target = domain == "target"
         if method in self.mixtures:
-            mixture = self.mixtures[method]
-            parts = tuple(self._steps(part, domain, errors) for part in mixture.parts)
-            return Combination(parts, mixture, target)
+            mixture, prior = self.mixtures[method], method == PRIOR
+            parts = tuple(
+                self._steps(part, domain, errors, plain or (any(moved) and not prior))
+                for part, moved in zip(mixture.parts, mixture.offsets, strict=True)
+            )
+            return Combination(parts, mixture, target or (prior and not plain))
         part = self._part(method)
         aligned = method if method in self.alignments else method_of(method)[0]
         name = calibration_of(method)
@@ -167,12 +178,13 @@ class Model:
         if calibration is not None and errors:
             calibration = calibration.varied(errors)
         scaling = self.scaling.with_parameter() if aware else self.scaling
+        corrects = method in self.alignments and (target or not plain)
         return Branch(
             mapped=(self.alignments[aligned] if aligned else None) if target else calibration,
             scaling=None if self.views else scaling,
             part=part,
             statistics=part.target_domain if target else 0,
-            correction=self.correction if target and method in self.alignments else None,
+            correction=self.correction if corrects else None,
             parameter=errors * target if aware else None,
         )
 

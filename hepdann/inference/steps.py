@@ -269,7 +269,8 @@ class Mixture:
 
     Attributes:
         offsets: for each of them (C,) what is added to its log probabilities on the target, so
-            that all of them accept the same share of it. On the source nothing is added.
+            that all of them accept the same share of it. On the source nothing is added, but of
+            ``source-only+prior`` what is on the target.
         weights: of the parts; empty if they count alike.
     """
 

@@ -58,14 +58,29 @@ def test_source_only_with_the_targets_fractions_is_recommended(run):
 
 def test_its_scores_are_those_of_source_only_by_bayes(run):
     scores = open_scores(run.folder)
-    plain, moved = (scores.score("target", n) for n in ("source-only", "source-only+prior"))
     fractions = run.metrics["diagnosis"]["fractions"]
     factor = np.array(fractions["target"]) / fractions["mc"]
-    expected = plain * factor / (plain * factor).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(moved, expected, atol=1e-5)
-    np.testing.assert_allclose(
-        scores.score("mc", "source-only+prior"), scores.score("mc", "source-only"), atol=1e-6
-    )
+    for domain in ("mc", "target"):
+        plain, moved = (scores.score(domain, n) for n in ("source-only", "source-only+prior"))
+        expected = plain * factor / (plain * factor).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(moved, expected, atol=1e-5)
+
+
+def test_a_score_is_distributed_in_each_class_of_mc_as_in_the_data(run):
+    """Or MC would be no template for the data, and a fit of the signal strength wrong."""
+    scores = open_scores(run.folder)
+    truth, label = scores.label("target"), scores.label("mc")
+    held_out = scores.rows("mc", "test")
+    for method in scores.methods:
+        if method == "oracle":
+            continue
+        mc, data = (
+            scores.score(domain, method)[:, 1].astype(np.float64) for domain in ("mc", "target")
+        )
+        for number in (0, 1):
+            known = mc[held_out & (label == number)]
+            error = np.hypot(known.std() / len(known) ** 0.5, 0.02)
+            assert known.mean() == pytest.approx(data[truth == number].mean(), abs=3 * float(error))
 
 
 def test_maps_and_networks_are_fitted_at_the_estimated_fractions(run):
