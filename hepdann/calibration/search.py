@@ -38,6 +38,7 @@ _SUSPECT = 2.0  # errors of fractions, beside no map, from which it is asked wha
 # further searches for a free map, two at a time, where the first leaves a part of the shift,
 _AGAIN = {"closed": 2, "partly closed": 4, "not closed": 0}
 _ALONG = 120  # and the random directions that they look along
+_WAY = 0.67  # to those of raw data, at least, at which fractions behind a map agree
 _BEYOND = 1.5  # of the way to those of raw data, at most
 _PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
 
@@ -213,7 +214,9 @@ class _Search:
 
         It swallows wrong fractions, but then features are wrong at a value of the score. Where they
         are, and raw data say other fractions, it is fitted at these, and between both where those
-        that are estimated behind a map are those of its fit.
+        that are estimated behind a map are those of its fit. Where that is less than two thirds of
+        the way, those of MC are kept: a class that moves by itself misleads the estimate of raw
+        data too, and behind a map at the fractions of MC the estimate is then nearly that of MC.
         """
         share = self.whole.mc_fractions
         first = self._free_at(share)
@@ -230,7 +233,9 @@ class _Search:
             return first, figure
         fits = [first, self._free_at(raw.value)]
         start, end = (float((self._estimate(f) - f.fractions) @ along) for f in fits)
-        if start > max(end, 0.0):
+        if start <= 0.0 or start < _WAY * (start - end):
+            return first, figure
+        if start > end:
             part = min(start / (start - end), _BEYOND)
             wanted = np.maximum(share + part * along, 0.1 * share)
             fits.append(self._free_at(wanted / wanted.sum()))

@@ -85,13 +85,14 @@ def test_a_class_that_mc_lack_is_not_taken_for_other_fractions(toys):
         (0.17, 1e-4, (None, 0.1, 0.17), 0.17),
         (0.17, 0.5, (None,), None),
         (0.4, 1e-4, (None, 0.1), None),
+        (0.3, 1e-4, (None, 0.1), None),  # nearer to those of MC: one class moves by itself
     ],
 )
 def test_the_free_map_is_fitted_at_the_fractions_where_features_agree(
     toys, monkeypatch, truth, p_value, fits, chosen
 ):
     """At a wrong fraction it hides half of the difference; of raw data the estimate is wrong."""
-    mc, data = toys(400)
+    mc, data = toys(400)  # 40 % of MC
     looked, held = search._Search(mc, data, NAMES, False, None, 0, None), []
     share = looked.whole.mc_fractions[1]
 
@@ -100,7 +101,7 @@ def test_the_free_map_is_fitted_at_the_fractions_where_features_agree(
         return SimpleNamespace(fractions=share)
 
     def behind(fit):
-        signal = (0.17 + fit.fractions[1]) / 2 if truth < 0.3 else fit.fractions[1]
+        signal = (truth + fit.fractions[1]) / 2 if truth < 0.4 else fit.fractions[1]
         return np.array([1 - signal, signal])
 
     def apart(fit):
