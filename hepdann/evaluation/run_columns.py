@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, HepdannError, RunError
 from ..expressions import parse
-from ..registry import suggestion
+from ..registry import ORACLE, PRIOR, SOURCE_ONLY, calibration_of, suggestion
+from ..store.model_file import ModelHeader, read_header
+from ..store.paths import RunPaths
 from ..store.scores_reader import Domain, RunScores, TensorRows
 from ..tensors import column_at
 
@@ -246,3 +249,28 @@ class RunColumns:
         except HepdannError as error:
             self._missing = str(error)
             return {}
+
+
+def assumed_fractions(folder: Path, method: str) -> str:
+    """At which class fractions of the data a method's score was fitted to them, in words.
+
+    Distributions of MC and data are made alike at some class fractions, those of MC or estimated
+    ones, and then agree at these: a fit of templates gives them back. Empty where nothing was
+    fitted to the data, where a rigid map was, together with the fractions, and where the run's
+    model, which says so, is gone.
+    """
+    if method in (SOURCE_ONLY, PRIOR, ORACLE) or not RunPaths(folder).model.is_file():
+        return ""
+    header = read_header(RunPaths(folder).model)
+    model = header if isinstance(header, ModelHeader) else header.folds[0]
+    share = np.exp(model.correction or [0.0] * len(model.classes))
+    if name := calibration_of(method):
+        fitted = model.calibrations[name]
+        if fitted["family"] is None or not fitted["held"]:
+            return ""
+        share = np.divide(*(np.maximum(fitted[n], 1e-9) for n in ("fractions", "mc_fractions")))
+    at = [f"{c} at {s:.2f}" for c, s in zip(model.classes[1:], share[1:], strict=True)]
+    return (
+        f"{method} was fitted to these data with {', '.join(at)} of its fraction in MC: a fit of "
+        "a signal strength gives about that back, with an error that does not know it"
+    )

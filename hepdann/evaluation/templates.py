@@ -20,7 +20,7 @@ from ..registry import suggestion
 from ..stats.histograms import Histogram, binning, equal_signal_edges, fill, significance_edges
 from ..store.reading import config_of, read_metrics
 from ..store.scores_reader import Domain, RunScores, open_scores
-from .run_columns import SIDES, RunColumns
+from .run_columns import SIDES, RunColumns, assumed_fractions
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
@@ -75,11 +75,9 @@ class TemplateEvents:
         if self.include_training:
             return np.ones_like(rows)
         if not rows.any():
-            raise RunError(
-                "every MC event of this run trained a network or chose one",
-                where=self.scores.path.parent,
-                mend="fill them all the same with --include-training",
-            )
+            what = "every MC event of this run trained a network or chose one"
+            mend = "fill them all the same with --include-training"
+            raise RunError(what, where=self.scores.path.parent, mend=mend)
         return rows
 
     @cached_property
@@ -121,11 +119,9 @@ class TemplateEvents:
         names = [self._name(pair, pairs) for pair in pairs]
         if DATA in names or len(set(names)) < len(names):
             twice = next(n for n in names if n == DATA or names.count(n) > 1)
-            raise RunError(
-                f"two samples would be called {twice!r} in the templates",
-                where=self.scores.path.parent,
-                mend="rename a process or class, and convert and train again",
-            )
+            what = f"two samples would be called {twice!r} in the templates"
+            mend = "rename a process or class, and convert and train again"
+            raise RunError(what, where=self.scores.path.parent, mend=mend)
         counts = np.bincount(self.group[self.filled], minlength=len(pairs))
         scales = self._scales("weight")
         return tuple(
@@ -215,6 +211,7 @@ class Templates:
         data: histogram of the data by region; those of a blind bin are empty. ``None`` of Asimov
             data.
         blind: (B,) the bins that hold no data.
+        assumed: at which class fractions a score was fitted to the data; empty of other quantities.
     """
 
     quantity: str
@@ -224,6 +221,7 @@ class Templates:
     mc: Mapping[tuple[str, str], Mapping[str, Histogram]]
     data: Mapping[str, Histogram] | None
     blind: Rows
+    assumed: str = ""
 
     def expected(self, region: str) -> Floats:
         """(B,) the nominal MC of a region, all samples."""
@@ -302,7 +300,8 @@ def fill_templates(
             raise ConfigError(f"{what} {edges[0]:g} to {edges[-1]:g}", where="--blind")
         blind |= touched
     data = None if settings.asimov else _data(columns, settings.of, regions, edges, blind)
-    return Templates(settings.of, edges, tuple(regions), samples, mc, data, blind)
+    assumed = assumed_fractions(folder, method) if columns.names.is_score(settings.of) else ""
+    return Templates(settings.of, edges, tuple(regions), samples, mc, data, blind, assumed)
 
 
 def blind_windows(plots: PlotConfig, columns: RunColumns, quantity: str) -> list[Window]:
@@ -335,11 +334,11 @@ def _method(folder: Path, scores: RunScores, name: str | None) -> str:
 def _regions(given: Mapping[str, str]) -> dict[str, str | None]:
     for name in given:
         if _NAME.fullmatch(name) is None:
-            raise ConfigError(
+            what, mend = (
                 f"{name!r} is no name of a region",
-                where="--regions",
-                mend="take letters, digits and _, as in SR='njets >= 2'",
+                "take letters, digits and _, as in SR='x'",
             )
+            raise ConfigError(what, where="--regions", mend=mend)
     return dict(given) or {REGION: None}
 
 
@@ -365,9 +364,7 @@ def _edges(
             raise ConfigError(what, where="--binning", mend="give the number of bins")
         if settings.range is not None:
             what = "edges are given, and the first and the last of them are the range"
-            raise ConfigError(
-                what, where="--range", mend="give the number of bins, or leave it out"
-            )
+            raise ConfigError(what, where="--range", mend="leave it out, or give a number of bins")
         return edges
     count = settings.bins
     if not 1 <= count <= _MOST_BINS:
@@ -448,3 +445,5 @@ def _notes(templates: Templates) -> Iterator[str]:
         bins = zip(templates.edges[:-1], templates.edges[1:], templates.blind, strict=True)
         spans = [f"[{low:.4g}, {high:.4g}]" for low, high, hidden in bins if hidden]
         yield f"blind, and not in the workspace: {', '.join(spans)}"
+    if templates.assumed and templates.data is not None:
+        yield templates.assumed

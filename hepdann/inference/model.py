@@ -158,19 +158,15 @@ class Model:
     def _steps(
         self, method: str, domain: str, errors: float, plain: bool = False
     ) -> Branch | Combination:
-        """See :meth:`steps`; ``plain`` scores of MC are those at its own class fractions.
-
-        They are so as a part of a mixture that is moved: its offset brings the target's scores to
-        these.
-        """
+        """See :meth:`steps`; ``plain`` of MC as a part of a mixture that is moved to MC's share."""
         target = domain == "target"
         if method in self.mixtures:
-            mixture, prior = self.mixtures[method], method == PRIOR
+            mixture = self.mixtures[method]
             parts = tuple(
-                self._steps(part, domain, errors, plain or (any(moved) and not prior))
+                self._steps(part, domain, errors, plain or (not target and any(moved)))
                 for part, moved in zip(mixture.parts, mixture.offsets, strict=True)
             )
-            return Combination(parts, mixture, target or (prior and not plain))
+            return Combination(parts, mixture, target or (method == PRIOR and not plain))
         part = self._part(method)
         aligned = method if method in self.alignments else method_of(method)[0]
         name = calibration_of(method)
@@ -178,13 +174,12 @@ class Model:
         if calibration is not None and errors:
             calibration = calibration.varied(errors)
         scaling = self.scaling.with_parameter() if aware else self.scaling
-        corrects = method in self.alignments and (target or not plain)
         return Branch(
             mapped=(self.alignments[aligned] if aligned else None) if target else calibration,
             scaling=None if self.views else scaling,
             part=part,
             statistics=part.target_domain if target else 0,
-            correction=self.correction if corrects else None,
+            correction=self.correction if method in self.alignments and not plain else None,
             parameter=errors * target if aware else None,
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hepdann
-from hepdann.evaluation import open_scores
+from hepdann.evaluation import TemplateSettings, fill_templates, open_scores
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,15 @@ def test_a_score_is_distributed_in_each_class_of_mc_as_in_the_data(run):
             known = mc[held_out & (label == number)]
             error = np.hypot(known.std() / len(known) ** 0.5, 0.02)
             assert known.mean() == pytest.approx(data[truth == number].mean(), abs=3 * float(error))
+
+
+def test_templates_say_at_which_fractions_a_score_was_fitted_to_the_data(run):
+    """Which a fit of the signal strength gives back; of source-only there are none."""
+    fractions = run.metrics["diagnosis"]["fractions"]
+    assumed = f"s at {fractions['target'][1] / fractions['mc'][1]:.2f} of its fraction in MC"
+    for method, said in (("source-only", False), ("quantile", True), ("dann", True)):
+        notes = fill_templates(run.folder, TemplateSettings(method=method)).notes
+        assert any(assumed in note for note in notes) == said
 
 
 def test_maps_and_networks_are_fitted_at_the_estimated_fractions(run):
