@@ -42,16 +42,12 @@ class Model:
     """Everything that scoring new events needs.
 
     Attributes:
-        alignments: map target features onto the source's; each is a method, scored by the networks
-            of source-only.
+        alignments: map target features onto the source's; methods, scored by source-only's nets.
         parts: the trained networks of each method; ``alignment+method`` was trained on, and
             scores, the target that this alignment maps.
         correction: (C,) logarithm of the target's estimated over the source's class fractions, by
-            which alignments correct their scores of the target and of MC, which are compared;
-            ``None`` where the source's fractions hold. What adapts was trained at the target's
-            fractions, and needs none.
-        views: name, channels, height and width of the images that the networks see in place of the
-            features; empty if they see the features.
+            which alignments correct their scores of both; ``None`` where the source's hold.
+        views: name, channels, height and width of the images that are seen in place of features.
         objects: name, objects of an event at most and features of each, of the collections that the
             networks see beside the features of the event; ``scaling`` is that of these rows then.
         calibrations: maps of MC features onto the target's; the networks of a method that is
