@@ -51,7 +51,7 @@ def table(
 
 def plus_minus(value: float, error: float) -> str:
     """A figure with its error, both to two digits of the error: ``39,870 ± 210``."""
-    if error <= 0:
+    if not error > 0:  # nor where it is not known
         return f"{value:,.6g}"
     digits = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:,.{digits}f} ± {error:,.{digits}f}"

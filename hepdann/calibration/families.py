@@ -302,38 +302,50 @@ def family(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> 
     """The family that ``--family`` names.
 
     Args:
-        text: a registered shift; ``scale``, ``offset`` or ``smear``, of all features or of those
-            in brackets, with ``common`` among them for one parameter for all, and
-            ``prior=1.00±0.02`` for what is known of each beforehand
-            (``scale(pt_1, m_vis)+smear(pt_1)``); several joined with ``+``.
+        text: a registered shift; ``scale``, ``offset`` or ``smear``, of all features that vary
+            among the events without a missing value, to which maps are fitted (of those that mark
+            missing values nothing is measured there), or of those in brackets, with ``common``
+            among them for one parameter for all, and ``prior=1.00±0.02`` for what is known of each
+            beforehand (``scale(pt_1, m_vis)+smear(pt_1)``); several joined with ``+``.
         reference: (N, F) features of MC, which fix scales.
         names: of the F features.
 
     Raises:
         ConfigError: no such family or feature.
     """
-    sigma = np.nan_to_num(np.nanstd(np.asarray(reference, dtype=np.float64), axis=0))
+    table = np.asarray(reference, dtype=np.float64)
+    whole = table[np.isfinite(table).all(axis=1)]
+    varies = [n for n, column in zip(names, whole.T, strict=True) if np.any(column != column[:1])]
     known = {name: partial(ShiftFamily.of, name, reference) for name in shift_families()}
-    return parsed(text, names, sigma, known)
+    return parsed(text, names, np.nan_to_num(np.nanstd(table, axis=0)), known, varies)
 
 
 def parsed(
-    text: str, names: Sequence[str], sigma: Floats, known: Mapping[str, Callable[[], Family]]
+    text: str,
+    names: Sequence[str],
+    sigma: Floats,
+    known: Mapping[str, Callable[[], Family]],
+    usual: Sequence[str] = (),
 ) -> Family:
     """The family of a text as :func:`family` takes it.
 
-    Names and (F,) standard deviations in MC are of the features that a detector may act on;
-    ``known`` makes each shift by its name.
+    Names and (F,) standard deviations in MC are of the features that a detector may act on, the
+    ``usual`` ones, or all, where none is named; ``known`` makes each shift by its name.
 
     Raises:
         ConfigError: no such family or feature.
     """
-    parts = [_part(part, names, sigma, known) for part in re.split(r"\+(?![^(]*\))", text)]
+    usual = usual or names
+    parts = [_part(part, names, sigma, known, usual) for part in re.split(r"\+(?![^(]*\))", text)]
     return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
 
 def _part(
-    text: str, names: Sequence[str], sigma: Floats, shifts_of: Mapping[str, Callable[[], Family]]
+    text: str,
+    names: Sequence[str],
+    sigma: Floats,
+    shifts_of: Mapping[str, Callable[[], Family]],
+    usual: Sequence[str],
 ) -> Family:
     matched = re.fullmatch(r"\s*([\w-]+)\s*(?:\(([^()]*)\))?\s*", text)
     kind = matched[1] if matched else text
@@ -345,7 +357,7 @@ def _part(
             name
             for name in inside
             if not (common and name == "common") and not name.startswith("prior=")
-        ] or list(names)
+        ] or list(usual)
         unknown = [name for name in chosen if name not in names]
         if unknown:
             raise ConfigError(

@@ -26,6 +26,7 @@ _Inputs = TypeVar("_Inputs", NDArray[np.float32], Objects)
 
 RANGE = 3.0  # standard errors on either side that a parametrised network knows
 CLOSED = 0.53  # held-out AUC up to which MC and data are not distinguished
+_NO_SHIFT = 1e-6  # 1/t up to which there is none, and t beyond all bounds
 _OPEN = 0.5  # part of what was distinguished before from which a shift is not closed
 
 
@@ -371,8 +372,8 @@ def parameters_of(fit: FamilyFit) -> dict[str, Figure]:
     for name, value, error in zip(fit.family.parameters, fit.theta, fit.error, strict=True):
         known[name] = Figure(float(value), float(error), math.nan)
         if name.startswith("1/t"):
-            t = 1.0 / float(value) if value > 0 else math.inf
-            spread = float(error) * t**2 if value > 0 else math.nan
+            t = 1.0 / float(value) if value > _NO_SHIFT else math.inf
+            spread = float(error) * t**2 if value > _NO_SHIFT else math.nan
             known[name[2:]] = Figure(t, spread, math.nan)
     return known
 

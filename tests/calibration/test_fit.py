@@ -32,6 +32,18 @@ def test_a_scale_and_a_resolution_are_measured_from_data(toys):
     assert np.all(fit.error < [0.02, 0.05])
 
 
+def test_a_column_that_marks_missing_values_is_left_alone():
+    """In the events that a map is fitted to it is 0, and there is nothing to measure."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(5.0, 1.0, (100, 3))
+    x[:, 2] = generator.random(100) < 0.4
+    x[x[:, 2] == 1, 1] = np.nan
+    names = ("pt", "jet_pt", "jet_pt_missing")
+    for kind in ("scale", "offset", "smear"):
+        assert family(kind, x, names).names == names[:2]
+        assert family(f"{kind}(jet_pt_missing)", x, names).names == names[2:]
+
+
 def test_a_held_fraction_is_that_of_mc_and_has_no_error(toys):
     mc, data = toys(600, fraction=0.2)
     fit = fit_family(family("offset", mc.features, NAMES), mc, data, held=True)
