@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+
+from hepdann.display import command_line
 
 from . import tables
 from .options import PATH, shared, split_list, workers_on
@@ -224,7 +225,7 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
     shift = [] if data else ["--shift", pseudo, "--t", "8"]
     files = [str(summary.output)] if like is None else [str(like), str(summary.output)]
     if data or summary.label != PICTURES:  # which no shift acts on
-        console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}")
+        console.print(f"next: {command_line('train', *files, *shift)}")
 
 
 def _sections(summary: ConversionSummary) -> Iterator[tuple[str, Sequence[str], int, list[Row]]]:

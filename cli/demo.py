@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import shlex
 import time
 from pathlib import Path
 
 import click
+
+from hepdann.display import command_line
 
 from .options import PATH
 
@@ -53,7 +54,7 @@ def command(output: Path, events: int, seeds: int) -> None:
         start_method()  # imports what trains and draws, while this process simulates and converts
     done = []
     for step in _steps(output, events, seeds):
-        line = shlex.join(["hepdann", *step])
+        line = command_line(*step)
         click.secho(f"\n$ {line}", bold=True)
         step_command = importlib.import_module(f".{step[0]}", __package__).command
         code = step_command.main(step[1:], prog_name=f"hepdann {step[0]}", standalone_mode=False)
@@ -74,8 +75,8 @@ def command(output: Path, events: int, seeds: int) -> None:
         f"  {plots / 'loss.png'}: is the domain classifier at one half?",
         f"  {RunPaths(output / 'run').metrics}: every number of them",
         "Then type",
-        f"  hepdann evaluate {output / 'run'}",
-        f"  hepdann train {output / 'tensors.h5'} --shift sine --t 3",
+        f"  {command_line('evaluate', output / 'run')}",
+        f"  {command_line('train', output / 'tensors.h5', '--shift', 'sine', '--t', 3)}",
         "  hepdann convert YOUR_MC.root YOUR_DATA.root",
         f"The five commands are in {output / 'commands.sh'}.",
     ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 import click
+
+from hepdann.display import command_line
 
 from .interruption import interruptible
 from .options import PATH, words
@@ -48,7 +49,7 @@ def train(tensors: Path | None, output: Path, resume: bool, **given: Any) -> int
     options = {key: value for key, value in given.items() if value not in (None, [])}
     if "hidden" in options:
         options["hidden"] = [int(w) if w.isdigit() else w for w in options["hidden"].split(",")]
-    hint = f"; go on with: hepdann generate train --resume -o {shlex.quote(str(output))}"
+    hint = f"; go on with: {command_line('generate', 'train', '--resume', '-o', output)}"
     with interruptible(hint) as interruption, counting("generate", "training", "steps") as progress:
         generator = train_generator(
             tensors, output, options, resume=resume, progress=progress, stop=interruption
@@ -59,9 +60,8 @@ def train(tensors: Path | None, output: Path, resume: bool, **given: Any) -> int
     plot_generated(output)
     for line in judged.lines:
         click.echo(line)
-    click.echo(
-        f"next: hepdann generate sample {shlex.quote(str(output))} --events 100000 -o drawn.h5"
-    )
+    more = ("--events", 100_000, "-o", "drawn.h5")
+    click.echo(f"next: {command_line('generate', 'sample', output, *more)}")
     return 0
 
 

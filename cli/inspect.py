@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from hepdann.display import command_line
+
 from . import tables
 from .options import shared
 
@@ -269,7 +271,7 @@ def _show_root(summary: dict[str, Any]) -> None:
     hdf5 = first["format"] == "HDF5"
     click.echo("\ndatasets" if hdf5 else f"\nbranches of {first['tree']} ({first['format']})")
     if len(first["trees"]) > 1:
-        click.echo(f"(for another tree: hepdann inspect {first['path']}:TREE)")
+        click.echo(f"(for another tree: {command_line('inspect', first['path'] + ':TREE')})")
     rows = [(branch["name"], branch["type"], branch["reason"]) for branch in first["branches"]]
     heads = ("dataset" if hdf5 else "branch", "type", "cannot be a column because")
     _table(heads if any(row[2] for row in rows) else heads[:2], rows)
@@ -336,7 +338,7 @@ def _show_run(summary: dict[str, Any]) -> None:
     click.echo(
         f"plots: {_plural(len(plots), 'file')}"
         if plots
-        else f"no plots: hepdann plot {summary['path']}"
+        else f"no plots: {command_line('plot', summary['path'])}"
     )
     click.echo(f"made by hepdann {summary['metrics'].get('hepdann', '?')}")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from hepdann.display import command_line
 
 from . import tables
 from .interruption import interruptible
@@ -86,9 +87,8 @@ def command(
             result = scan(tensors, data=data, output=output, config=config, **hooks)
     show(result)
     click.echo(f"scan: {result.folder}")
-    folder = shlex.quote(str(result.folder))
-    click.echo(f"  the figures:   hepdann plot {folder}")
-    click.echo(f"  the numbers:   hepdann evaluate {folder}")
+    click.echo(f"  the figures:   {command_line('plot', result.folder)}")
+    click.echo(f"  the numbers:   {command_line('evaluate', result.folder)}")
     click.echo(f"  every network: {ScanPaths(result.folder).table}")
     return interruption.code
 
@@ -154,7 +154,7 @@ def show(scan: Scan) -> None:
         click.echo(line)
     if summary.get("interrupted"):
         click.echo("interrupted: the table holds what was whole")
-        click.echo(f"  to go on:     hepdann scan --resume -o {shlex.quote(str(scan.folder))}")
+        click.echo(f"  to go on:     {command_line('scan', '--resume', '-o', scan.folder)}")
 
 
 def _row(group: Mapping[str, Any]) -> Sequence[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 import click
+
+from hepdann.display import command_line
 
 from .options import PATH
 from .tables import counting
@@ -101,7 +102,7 @@ def command(
         extra += ["--spectators", ",".join(spectators)]
     if name == "showers":
         extra = ["--config", name]
-    click.echo("next: " + shlex.join(["hepdann", "convert", *files[:2], *extra]))
+    click.echo(f"next: {command_line('convert', *files[:2], *extra)}")
 
 
 def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hepdann.display import command_line
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
 from .interruption import interruptible
@@ -156,12 +156,11 @@ def command(
         return interruption.code
     show(run.folder, run.metrics, brief=True)
     click.echo(f"run: {run.folder}")
-    folder = shlex.quote(str(run.folder))
     if run.metrics.get("interrupted"):
         click.echo("interrupted: the figures are those of the epochs so far")
-        click.echo(f"  to go on:     hepdann train --resume -o {folder}")
-    click.echo(f"  the figures:  hepdann plot {folder}")
-    click.echo(f"  the numbers:  hepdann evaluate {folder}")
+        click.echo(f"  to go on:     {command_line('train', '--resume', '-o', run.folder)}")
+    click.echo(f"  the figures:  {command_line('plot', run.folder)}")
+    click.echo(f"  the numbers:  {command_line('evaluate', run.folder)}")
     if timing:
         show_timing(run.metrics)
     return interruption.code

@@ -5,6 +5,7 @@ The library shows something only where it is asked to (``progress=True``); comma
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,11 @@ def listed(names: Sequence[str], most: int = _MOST) -> str:
     """The first names, and how many more there are."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f", … ({more} more)" if more > 0 else "")
+
+
+def command_line(*words: object) -> str:
+    """What to type: a command of hepdann, quoted for the shell where that is needed."""
+    return shlex.join(["hepdann", *map(str, words)])
 
 
 def figure(value: float | None, error: float | None = None) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..display import command_line
 from ..errors import ConfigError, Interrupted
 from ..outputs import write_whole
 from ..parallel import Executor, processes_for
@@ -191,7 +192,7 @@ def benchmark(
         else:
             results[trial.key] = known
     count = processes_for(workers, len(waiting), pays=True)
-    hint = f"go on with: hepdann benchmark {name} -o {folder}"
+    hint = f"go on with: {command_line('benchmark', name, '-o', folder)}"
     with Executor(count if count > 1 else 0, lambda _, now: report(*now), stop, hint) as executor:
         for trial in waiting:
             executor.submit(trial.key, trial)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import evaluation, stats
 from ..config import Config
+from ..display import command_line
 from ..errors import ConfigError, RunError
 from ..evaluation import DataMC
 from ..evaluation.datamc import folded
@@ -181,7 +182,7 @@ class RunNames:
     def fewer_features(self) -> str:
         """What is left out of what is drawn by default, and how to get it; "" if nothing is."""
         left = len(self.scores.features) - len(self.most_shifted)
-        command = f"hepdann plot {self.folder} --only data_mc"
+        command = command_line("plot", self.folder, "--only", "data_mc")
         return f"the {left:,} features that differ less are not drawn: {command}" if left else ""
 
     @cached_property

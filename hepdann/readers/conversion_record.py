@@ -20,6 +20,7 @@ from ..config import (
     SampleConfig,
     SplitConfig,
 )
+from ..display import command_line
 from ..errors import ConfigError, SchemaError
 from ..provenance import describe_file
 from ..tensors import Tensors
@@ -243,11 +244,9 @@ def conversion_like(
     """
     _refuse_settings(config, tensors)
     if mc or not data:
-        raise ConfigError(
-            "it takes data and no MC" if mc else "no data is given",
-            where="--like",
-            mend=f"write `hepdann convert --like {tensors.path} DATA -o new.h5`",
-        )
+        what = "it takes data and no MC" if mc else "no data is given"
+        line = command_line("convert", "--like", tensors.path, "DATA", "-o", "new.h5")
+        raise ConfigError(what, where="--like", mend=f"write `{line}`")
     for name in data:
         check_name(name)
     try:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..display import command_line
 from ..errors import ReadError
 from ..inputs import Stamp, file_stamp, first_bytes
 from ..tensors.hdf5.chunks import h5_open, refuse_elsewhere
@@ -114,7 +115,9 @@ def _opened(path: str) -> Iterator[dict[str, Any]]:
         with reading(path, "its datasets cannot be listed"):
             if str(file.attrs.get("format", "")) == FORMAT:
                 raise ReadError(
-                    "is a tensor file already", where=path, mend=f"hepdann train {path} reads it"
+                    "is a tensor file already",
+                    where=path,
+                    mend=f"{command_line('train', path)} reads it",
                 )
             file.visititems(see)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .._version import __version__
 from ..alignment import FractionEstimate
 from ..config import Config, TrainConfig
+from ..display import command_line
 from ..domains import Domains, describe_memory
 from ..errors import Interrupted
 from ..evaluation import Diagnosis, summarise
@@ -203,7 +203,7 @@ class Job:
 
     @property
     def _resume_hint(self) -> str:
-        return f"go on with: hepdann train --resume -o {shlex.quote(str(self.folder))}"
+        return f"go on with: {command_line('train', '--resume', '-o', self.folder)}"
 
     @property
     def _log(self) -> RunLog:

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_core import from_json
 
+from ..display import command_line
 from ..errors import RunError
 from ..inputs import check, read_tensors
 from ..outputs import write_run_file
@@ -402,5 +403,5 @@ def open_folder(folder: str | Path) -> GeneratorFolder:
 
 def unfinished(folder: str | Path) -> RunError:
     """The error that says how a training is ended."""
-    return RunError("its training has not finished", where=folder,
-                    mend=f"go on with: hepdann generate train --resume -o {folder}")  # fmt: skip
+    mend = f"go on with: {command_line('generate', 'train', '--resume', '-o', folder)}"
+    return RunError("its training has not finished", where=folder, mend=mend)

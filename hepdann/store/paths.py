@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..display import command_line
 from ..errors import HepdannError, Interrupted, RunError
 
 
@@ -132,7 +133,8 @@ def explain_absent(folder: str | Path) -> RunError:
         return RunError(
             "is a scan, not a run",
             where=folder,
-            mend=f"its table: hepdann evaluate {folder}; its figures: hepdann plot {folder}",
+            mend=f"its table: {command_line('evaluate', folder)}; its figures: "
+            f"{command_line('plot', folder)}",
         )
     if not scan and not RunPaths(folder).start_record.is_file():
         return RunError(
@@ -142,7 +144,7 @@ def explain_absent(folder: str | Path) -> RunError:
         return RunError(
             f"the {noun} is still going on", where=folder, mend="wait until it has ended"
         )
-    mend = f"go on with: hepdann {command} --resume -o {folder}"
+    mend = f"go on with: {command_line(command, '--resume', '-o', folder)}"
     return RunError(f"the {noun} has not finished", where=folder, mend=mend)
 
 

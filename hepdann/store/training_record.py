@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..config import Config, TrainConfig, dump_config, load_config, override
+from ..display import command_line
 from ..errors import ConfigError, HepdannError, RunError, SchemaError
 from ..inputs import regular_file
 from ..outputs import write_run_file
@@ -120,7 +121,7 @@ class StartRecord:
             raise RunError(what, where=folder, mend=f"give the folder of a {noun} with -o")
         if is_scan(folder) != scan:
             what, command = ("run, not a scan", "train") if scan else ("scan, not a run", "scan")
-            mend = f"go on with: hepdann {command} --resume -o {folder}"
+            mend = f"go on with: {command_line(command, '--resume', '-o', folder)}"
             raise RunError(f"is a {what}", where=folder, mend=mend)
         if scan and "content" not in read_versioned(path, Stored).to_json():
             what = "the scan was begun by an earlier hepdann, which alone can finish it"

@@ -12,7 +12,7 @@ from unicodedata import category
 import numpy as np
 from numpy.typing import NDArray
 
-from ..display import html_table, listed
+from ..display import command_line, html_table, listed
 from ..errors import SchemaError
 from ..inputs import Stamp, file_stamp, regular_file
 from .arrays import TemporaryFile, write_arrays
@@ -168,7 +168,7 @@ class Tensors(TensorFile):
             raise SchemaError(
                 f"features differ from those of {self.path}: {differ}",
                 where=other.path,
-                mend=f"make it with hepdann convert --like {self.path}",
+                mend=f"make it with {command_line('convert', '--like', self.path)}",
             )
         shapes = [[(v.name, v.shape, v.dtype) for v in file.views] for file in (self, other)]
         if shapes[0] != shapes[1]:
@@ -182,7 +182,7 @@ class Tensors(TensorFile):
             raise SchemaError(
                 f"objects differ from those of {self.path}",
                 where=other.path,
-                mend=f"make it with hepdann convert --like {self.path}",
+                mend=f"make it with {command_line('convert', '--like', self.path)}",
             )
 
 

@@ -108,3 +108,12 @@ def test_shell_completion(typed, shell):
     assert answer.code == 0
     assert {name for name in COMMANDS if name in answer.stdout} == {"convert", "config"}
     assert answer.stderr == ""
+
+
+def test_what_messages_tell_to_type_is_quoted_for_the_shell(typed, tmp_path, root):
+    (tmp_path / "my scan").mkdir()
+    (tmp_path / "my scan" / "scan.json").write_text("{}")
+    assert "hepdann plot 'my scan'" in typed("workingpoints", "my scan").stderr
+    by_hand = re.compile(rf"(?<!by )hepdann ({'|'.join(COMMANDS)}) (\w+ )?(-[\w-]+ )*\{{")
+    for path in [*root.glob("hepdann/**/*.py"), *root.glob("cli/*.py")]:
+        assert not by_hand.search(path.read_text()), f"{path}: write it with command_line"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from ..._version import __version__
 from ...config import Config, TrainConfig
+from ...display import command_line
 from ...domains import Domains
 from ...errors import Interrupted, refuse
 from ...evaluation.scan_judge import MEMBER_FIGURES, summarise_scan
@@ -208,7 +208,7 @@ class ScanJob:
         return run.stack(run.stacks.shards[unit.stack], hooks)
 
     def _resume_hint(self) -> str:
-        return f"go on with: hepdann scan --resume -o {shlex.quote(str(self.folder))}"
+        return f"go on with: {command_line('scan', '--resume', '-o', self.folder)}"
 
     @property
     def _files(self) -> list[Tensors]:
