@@ -165,10 +165,11 @@ def _described(tensors: Tensors, source: Source, names: tuple[str, ...]) -> Tens
     figures = source.part("train").features[:, len(tensors.features) :].astype(np.float64)
     known = np.isfinite(figures)
     mean = np.where(known, figures, 0.0).sum(0) / np.maximum(1, known.sum(0))
+    energies = {f"energy_{view.name}" for view in tensors.views if view.in_mev}
     return replace(
         tensors,
         features=(*tensors.features, *names),
-        units=(*tensors.units, *("" for _ in names)),
+        units=(*tensors.units, *("MeV" if name in energies else "" for name in names)),
         feature_info=(*tensors.feature_info, *({} for _ in names)),
         impute=np.concatenate([tensors.impute, mean]),
     )

@@ -19,6 +19,7 @@ from .axes.frame import finish, new_axes, picture
 from .axes.label import Album
 from .axes.styles import COLOURS, scaled
 from .figures.matrices import correlation
+from .figures.panels import arrows
 
 Floats = NDArray[np.floating]
 
@@ -147,7 +148,9 @@ def with_ratio(
     below.axhline(1.0, color="black", linestyle=":", linewidth=scaled(1.2))
     below.errorbar(centres, ratio, np.abs(ratio) * relative, **points)
     reach = max(1.5 * band, 1.2 * float(np.nanquantile(np.abs(ratio - 1), 0.9)), 0.02)
-    below.set_ylim(1 - min(reach, 0.95), 1 + min(reach, 0.95))
+    limits = 1 - min(reach, 0.95), 1 + min(reach, 0.95)
+    below.set_ylim(*limits)
+    arrows(below, edges, ratio, known, limits)
     below.set_ylabel("Ratio", loc="center")
     below.set_xlabel(label)
     ax.set_ylabel(value)

@@ -120,6 +120,12 @@ class View:
     dtype: Literal["<f4", "|u1"] = "<f4"
 
     @property
+    def in_mev(self) -> bool:
+        """Whether the first channel is the energy of hits, as it was."""
+        changed = any(one.log or one.scale != 1 for one in self.transforms[:1])
+        return self.channel_names[:1] == ("energy",) and not changed
+
+    @property
     def pictures(self) -> bool:
         """Whether a pixel is a byte."""
         return self.dtype == "|u1"

@@ -13,6 +13,7 @@ from hepdann.evaluation.curves import Band, LearningCurves
 from hepdann.plotting.axes.frame import new_axes
 from hepdann.plotting.axes.legend import GUIDE, data_points, settle
 from hepdann.plotting.figures.panels import OUTSIDE
+from hepdann.plotting.generated import with_ratio
 
 EPOCHS = np.arange(1, 11)
 
@@ -135,6 +136,14 @@ def test_points_outside_the_ratio_become_arrows():
     arrows = {a.get_marker(): a.get_xdata() for a in ratio.lines if a.get_gid() == OUTSIDE}
     assert len(arrows["^"]) == np.sum(seen & (value > high))
     assert len(arrows.get("v", ())) == np.sum(seen & (value < low))
+
+
+def test_a_ratio_of_a_generator_beyond_the_panel_is_an_arrow():
+    events = np.full(20, 10.0)
+    drawn = np.where(np.arange(20) == 7, 100.0, 10.0)
+    ratio = with_ratio(np.arange(21.0), (events, drawn), "x", "y").figure.axes[1]
+    (arrow,) = [line for line in ratio.lines if line.get_gid() == OUTSIDE]
+    assert (list(arrow.get_xdata()), arrow.get_marker()) == ([7.5], "^")
 
 
 def test_data_without_mc_is_an_arrow():

@@ -200,7 +200,9 @@ def test_files_of_the_collaboration_convert_and_train(tmp_path, schema):
     run = hepdann.train(tmp_path / "t.h5", output=tmp_path / "run", **FAST | {"epochs": 1})
     assert run.methods[:3] == ("source-only", "dann", "oracle")
     assert 0 < run.metrics["methods"]["dann"]["target"]["accuracy"] < 1
-    assert len(open_scores(run.folder).score("mc", "dann")[0]) == 11
+    scores = open_scores(run.folder)
+    assert len(scores.score("mc", "dann")[0]) == 11
+    assert scores.look("units") == {f"energy_{view}": "MeV" for view in "xuv"}
 
 
 def test_diagnose_compares_the_figures_of_images(tensors, few_trees, monkeypatch):

@@ -188,7 +188,7 @@ def draw_ratio(
     draw_points(ax, numbers, numbers.ratio, numbers.ratio_error, None)
     # Data where no MC is: infinitely far above.
     ratio = np.where(np.isnan(numbers.ratio), np.inf, numbers.ratio)
-    _arrows(ax, numbers, ratio, numbers.data.sumw > 0, (low, high))
+    arrows(ax, numbers.edges, ratio, numbers.data.sumw > 0, (low, high))
     ax.set_ylim(low, high)
     ax.set_yticks([low + 0.25 * (high - low), 0.5 * (low + high), high - 0.25 * (high - low)])
     gap = "\n" if len(data_name) > 6 else " "  # a long name would reach beyond the panel
@@ -225,7 +225,7 @@ def draw_pulls(
         ax.stairs(
             earlier, before.edges, color=BEFORE["color"], linestyle="--", linewidth=scaled(1.3)
         )
-    _arrows(ax, numbers, np.where(known, numbers.pull, 0.0), known, (low, high))
+    arrows(ax, numbers.edges, np.where(known, numbers.pull, 0.0), known, (low, high))
     ax.set_ylim(low, high)
     third = 2.0 if max(-low, high) <= 3.5 else 0.6 * max(-low, high)
     ax.set_yticks([t for t in (-third, 0.0, third) if low <= t <= high])
@@ -241,12 +241,16 @@ def _half_height(off: Floats, usual: Sequence[float], empty: float) -> float:
     return next((half for half in usual if needed <= half), usual[-1])
 
 
-def _arrows(
-    ax: Axes, numbers: DataMC, y: Floats, measured: NDArray[np.bool_], limits: tuple[float, float]
+def arrows(
+    ax: Axes,
+    edges: NDArray[np.floating],
+    y: NDArray[np.floating],
+    measured: NDArray[np.bool_],
+    limits: tuple[float, float],
 ) -> None:
-    """At the edge of the panel, for each point beyond it."""
+    """Draw one at the edge of the panel, for each measured point (n,) of the bins beyond it."""
     low, high = limits
-    centre = 0.5 * (numbers.edges[1:] + numbers.edges[:-1])
+    centre = 0.5 * (edges[1:] + edges[:-1])
     inset = 0.06 * (high - low)
     for beyond, place, marker in ((y > high, high - inset, "^"), (y < low, low + inset, "v")):
         at = centre[beyond & measured]
