@@ -209,7 +209,11 @@ def test_a_scan_is_not_overwritten_nor_resumed_with_other_tensors(scan, toy, tmp
 def test_the_figures_of_a_scan_lie_beside_their_numbers(scan, tmp_path):
     from hepdann.config import PlotConfig
 
-    made = hepdann.plotting.plot_scan(scan.folder, PlotConfig(formats=["png"]), output=tmp_path)
+    opened = hepdann.open_scan(scan.folder)
+    assert type(opened) is type(scan) is hepdann.Scan
+    made = opened.plot(config=PlotConfig(formats=["png"]), output=tmp_path)
+    (accuracy,) = scan.plot("accuracy", config=PlotConfig(formats=["svg"]), output=tmp_path)
+    assert accuracy == tmp_path / "accuracy_sine.svg"
     names = {path.stem for path in made}
     assert names >= {
         "accuracy_sine", "auc_sine", "consistency_sine", "gap_accuracy_sine",
@@ -229,7 +233,7 @@ def test_the_figures_of_a_scan_lie_beside_their_numbers(scan, tmp_path):
     curves = json.loads((tmp_path / "roc_sine-t3.json").read_text())
     assert set(curves) == set(numbers)
     with pytest.raises(ConfigError, match="accuracy_sine"):
-        hepdann.plotting.plot_scan(scan.folder, only=["accuracy_sin"], output=tmp_path)
+        scan.plot(["accuracy_sin"], output=tmp_path)
 
 
 def test_workers_make_the_same_bits_whatever_becomes_of_them(scan, toy, tmp_path):
