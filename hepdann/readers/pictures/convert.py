@@ -15,16 +15,13 @@ from ...config import ConversionConfig, ConvertConfig, PicturesConfig, SampleCon
 from ...errors import ConfigError, HepdannError, ReadError
 from ...provenance import describe_file, provenance
 from ...tensors import (
-    SPLITS,
     Block,
     Layout,
     Tensors,
     TensorWriter,
     View,
     ViewCounter,
-    empty_split,
     event_ids,
-    split_of,
 )
 from ..files import FileRef, resolve
 from ..pipeline.summary import ClassCount, ConversionSummary, FileCount
@@ -243,7 +240,6 @@ class _PictureConversion:
         domains = [d for d in ("mc", "data") if any(s.domain == d for s in samples)]
         self.of = {domain: [s for s in samples if s.domain == domain] for domain in domains}
         self.pixels = {domain: ViewCounter([view]) for domain in domains}
-        self.splits = np.zeros(len(SPLITS), np.int64)
         self.per_class = np.zeros((3, len(classes)))  # events, Σw, Σw²
         self.files: list[FileCount] = []
         self.done, self.total = 0, sum(p.count for s in samples for p in s.parts)
@@ -267,7 +263,6 @@ class _PictureConversion:
                     for part in sample.parts:
                         self._part(writer, sample, part, names[domain], row)
                         row += part.count
-            self._check()
             writer.finish(self._provenance(truths))
         counts = [
             ClassCount(named[i], i, int(n), float(sumw), float(sumw2**0.5))
@@ -302,21 +297,18 @@ class _PictureConversion:
         for images in image_blocks(part, self.view, self.config.convert.pictures):
             n = len(images)
             rows = slice(at, at + n)
-            ids = picture_ids(part, at, images)
-            split = split_of(ids, self.config.convert.split)
             block = Block(
                 features=np.empty((n, 0), np.float32),
                 spectators=np.empty((n, 0), np.float32),
                 weight=np.full(n, scale, np.float32),
                 sample=np.full(n, names.index(sample.config.name), np.uint16),
-                event_id=ids,
+                event_id=picture_ids(part, at, images),
                 label=None if labels is None else labels[rows].astype(np.int32),
                 truth=None if truth is None else truth[rows].astype(np.int32),
                 views={VIEW: images},
             )
-            writer.put(writer.prepare(sample.domain, block, split))
+            writer.append(sample.domain, block)
             self.pixels[sample.domain].add({VIEW: images * np.float32(1 / 255)})
-            self.splits += np.bincount(split, minlength=len(SPLITS))
             if block.label is not None:
                 counts = np.bincount(block.label, minlength=len(self.classes))
                 self.per_class += np.outer([1.0, scale, scale**2], counts)
@@ -330,15 +322,6 @@ class _PictureConversion:
         self.files.append(
             FileCount(sample.domain, sample.config.name, part.path, part.part, at, at, *sums)
         )
-
-    def _check(self) -> None:
-        split = self.config.convert.split
-        empty = empty_split(self.splits, (split.train, split.validation, split.test))
-        if empty:
-            raise ConfigError(
-                f"no picture falls into the {empty} split: too many are equal",
-                where="event_id", mend="save an array event_id that tells them apart",
-            )  # fmt: skip
 
     def _notes(self) -> list[str]:
         """What was done to which pictures."""
