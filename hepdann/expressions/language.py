@@ -34,8 +34,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _WORDS = {"and": "&&", "or": "||"}
-_RELATIONAL = ("<", "<=", ">", ">=")
-_EQUALITY = ("==", "!=")
+_EQUALITIES = {"==", "!="}
+_COMPARISONS = {"<", "<=", ">", ">=", *_EQUALITIES}
 _LONGEST = 10_000
 
 Lookup = Callable[[str], NDArray[Any]]
@@ -237,7 +237,7 @@ class _Parser:
         if self._peek() == "not":
             self._next()
             return _Node("op", "!", (self._negation(),))
-        return self._bits(("|",), lambda: self._bits(("&",), self._equality))
+        return self._bits(("|",), lambda: self._bits(("&",), self._comparison))
 
     def _bits(self, operators: tuple[str, ...], lower: Callable[[], _Node]) -> _Node:
         node = lower()
@@ -253,23 +253,15 @@ class _Parser:
             node = _Node("op", operator, (node, right))
         return node
 
-    def _equality(self) -> _Node:
-        left = self._relational()
-        if self._peek() not in _EQUALITY:
-            return left
-        operator = self._next()
-        right = self._relational()
-        if self._peek() in _EQUALITY or "chain" in (left.kind, right.kind):
-            raise self._error(
-                f"'{operator}' beside another comparison has two meanings", "write brackets"
-            )
-        return _Node("chain", (operator,), (left, right))
-
-    def _relational(self) -> _Node:
+    def _comparison(self) -> _Node:
         operands, operators = [self._sum()], []
-        while self._peek() in _RELATIONAL:
+        while self._peek() in _COMPARISONS:
             operators.append(self._next())
             operands.append(self._sum())
+        if len(operators) > 1 and (equalities := _EQUALITIES.intersection(operators)):
+            raise self._error(
+                f"'{min(equalities)}' beside another comparison has two meanings", "write brackets"
+            )
         return _Node("chain", tuple(operators), tuple(operands)) if operators else operands[0]
 
     def _left(self, lower: Callable[[], _Node], operators: tuple[str, ...]) -> _Node:
