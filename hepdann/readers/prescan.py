@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -300,11 +299,9 @@ def _ttree_branch(name: str, branch: Any) -> Branch:
         return _list_branch(name, typename, element, length, counter)
     full = np.dtype(interpretation.to_dtype)
     base, shape = full.subdtype or (full, ())
-    if base.kind not in "biuf":
-        return Branch(name, typename, None, (), "several leaves" if base.names else "not a number")
-    if prod(shape) == 0:
-        return Branch(name, typename, None, (), "an array of length 0")
-    return Branch(name, typename, base.newbyteorder("="), tuple(shape))
+    if base.names:
+        return Branch(name, typename, None, (), "several leaves")
+    return number_branch(name, typename, base, tuple(shape))
 
 
 def _list_branch(

@@ -85,7 +85,7 @@ def test_deep_sets_train_with_every_method_of_the_run(run, tensors):
 
 def test_scores_run_along_the_rows_of_the_files(run, files, tensors, tmp_path):
     # modules that run with the values of one member after another cannot be shared by threads
-    assert not RowScorer(run.folder, None, "cpu", None).in_threads
+    assert not RowScorer(run.folder, None, "cpu").in_threads
     (output,) = predict(run, files[1], output=tmp_path).outputs
     rows = uproot.open(output)["jets"].arrays(library="np")
     jets = uproot.open(files[1])["jets"].arrays(["jet_eta", "event"], library="np")

@@ -84,12 +84,8 @@ def event_id_branches(branches: Mapping[str, Branch]) -> tuple[str, ...]:
     Returns:
         Those that exist; empty without an event number, because a run alone names no event.
     """
-    id_branches = [_named(branches, names) for names in (_RUN, _LUMI, _EVENT)]
-    return (
-        tuple(name for name in id_branches if name is not None)
-        if id_branches[-1] is not None
-        else ()
-    )
+    run, lumi, event = (_named(branches, names) for names in (_RUN, _LUMI, _EVENT))
+    return () if event is None else tuple(filter(None, (run, lumi, event)))
 
 
 def present_everywhere(files: Sequence[FileScan]) -> dict[str, Branch]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +16,6 @@ from ..prescan import Branch, FileScan, scan, suggest
 from ..root.baskets import Locations
 from ..root.opening import open_root, reading
 from .columns import present_everywhere
-
-if TYPE_CHECKING:
-    from ..prescan import FileScan
 
 
 @dataclass(frozen=True)
