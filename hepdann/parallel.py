@@ -33,7 +33,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 from .cluster import Cluster, current
 from .errors import HepdannError, RunError
@@ -71,12 +71,7 @@ class Link:
     saves: Callable[[], None] = _nothing
 
 
-class Task(Protocol):
-    """What is to be done; a process is sent it by pickle."""
-
-    def __call__(self, link: Link, /) -> Any:
-        """Do it; the result is small, and sent back by pickle."""
-        ...
+Task = Callable[[Link], Any]  # what a process is sent by pickle, as is its result, which is small
 
 
 def _cores() -> int:

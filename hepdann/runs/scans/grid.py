@@ -14,13 +14,13 @@ from ... import methods
 from ...config import Config, ScanConfig, ShiftConfig, TrainConfig
 from ...errors import RunError
 from ...inputs import read_json
-from ...methods import calibration_of, method_of
+from ...methods import method_of
 from ...outputs import write_run_file
-from ...registry import ORACLE, SOURCE_ONLY
+from ...registry import SOURCE_ONLY
 from ...store.content import PointBaselines, PointResult
 from ...store.paths import ScanPaths
 from ...training import Member
-from ..stacks.plan import SourceIndices, StackPlan, group_members, member_of, trained_alignments
+from ..stacks.plan import SourceIndices, StackPlan, group_members, oracles, seeds_of
 
 # Members times events of a step: activations of a stack stay in a core's cache, and the cost of
 # calling torch is shared (benchmarks/scan.py).
@@ -77,8 +77,7 @@ def settings_at(config: Config, point: Point, *, images: bool = False) -> TrainC
 
 def plan_source(train: TrainConfig, indices: SourceIndices, lean: bool = False) -> list[StackPlan]:
     """Source-only trains once: whatever the target is, it does not see it."""
-    members = [member_of(SOURCE_ONLY, 0.0, train.seed + k, indices) for k in range(train.seeds)]
-    return group_members(members, train, lean)
+    return group_members(seeds_of(SOURCE_ONLY, 0.0, train, indices), train, lean)
 
 
 def plan_point(
@@ -91,23 +90,12 @@ def plan_point(
         Their targets are the plain one and those that ``trained_alignments(train)`` leaves, in
         this order.
     """
-    seeds = range(train.seed, train.seed + train.seeds)
-    members = []
-    if indices.oracle:
-        base = methods.get(SOURCE_ONLY)
-        members += [Member(base, 0.0, k, source=1, name=ORACLE) for k in seeds]
+    members = oracles(train) if indices.oracle else []
     for name in train.methods:
-        before, last = method_of(name)
-        if name == SOURCE_ONLY:
-            continue
-        target = 1 + trained_alignments(train).index(before) if before else 0
-        for lambda_ in scan.lambda_ if methods.get(last).adversarial else [0.0]:
-            seed_members = [member_of(last, lambda_, k, indices) for k in seeds]
-            calibration, label = calibration_of(name), name if "+" in name else ""
-            members += [
-                replace(m, target=target, source=indices.source(m.method, calibration), name=label)
-                for m in seed_members
-            ]
+        if name != SOURCE_ONLY:
+            adversarial = methods.get(method_of(name)[1]).adversarial
+            for lambda_ in scan.lambda_ if adversarial else [0.0]:
+                members += seeds_of(name, lambda_, train, indices)
     assert isinstance(train.batch_size, int)
     cached = min(_LARGEST, max(1, _EVENTS // train.batch_size))
     size = cached if scan.stack == "auto" else scan.stack

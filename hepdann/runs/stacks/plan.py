@@ -181,26 +181,30 @@ def plan_stacks(train: TrainConfig, indices: SourceIndices, lean: bool = False) 
     """
     members = []
     for name in dict.fromkeys([SOURCE_ONLY, *train.methods]):
-        before, last = method_of(name)
-        target = 1 + trained_alignments(train).index(before) if before else 0
-        for k in range(train.seeds):
-            member = member_of(last, train.lambda_, train.seed + k, indices)
-            source = indices.source(member.method, calibration_of(name))
-            label = name if "+" in name else ""
-            members.append(replace(member, source=source, target=target, name=label))
+        members += seeds_of(name, train.lambda_, train, indices)
     if indices.oracle:
-        members += [
-            Member(methods.get(SOURCE_ONLY), 0.0, train.seed + k, source=1, name=ORACLE)
-            for k in range(train.seeds)
-        ]
+        members += oracles(train)
     return group_members(members, train, lean)
 
 
-def member_of(name: str, lambda_: float, seed: int, indices: SourceIndices) -> Member:
-    """A member of a method, with the labelled domains that it trains on."""
-    method = methods.get(name)
-    source, auxiliaries = indices.source(method), indices.auxiliaries(method)
-    return Member(method, lambda_, seed, source=source, auxiliaries=auxiliaries)
+def seeds_of(name: str, lambda_: float, train: TrainConfig, indices: SourceIndices) -> list[Member]:
+    """The members of a method, with the domains that they train on; they differ in their seeds."""
+    before, last = method_of(name)
+    method, target = methods.get(last), 0
+    if before:
+        target = 1 + trained_alignments(train).index(before)
+    source, auxiliaries = indices.source(method, calibration_of(name)), indices.auxiliaries(method)
+    label = name if "+" in name else ""
+    return [
+        Member(method, lambda_, train.seed + k, source, target, auxiliaries, label)
+        for k in range(train.seeds)
+    ]
+
+
+def oracles(train: TrainConfig) -> list[Member]:
+    """The oracle's members."""
+    method, seeds = methods.get(SOURCE_ONLY), range(train.seed, train.seed + train.seeds)
+    return [Member(method, 0.0, seed, source=1, name=ORACLE) for seed in seeds]
 
 
 def made_sources(train: TrainConfig) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -19,7 +19,6 @@ from ...domains import (
     ChangedBlocks,
     DomainEvents,
     Domains,
-    Images,
     ResampledBlocks,
     auxiliary_sources,
     object_shapes,
@@ -29,14 +28,13 @@ from ...domains import (
     view_shapes,
     watched_rows,
 )
-from ...domains.event_stream import Blocks
 from ...errors import ConfigError
 from ...evaluation import PeekObserver, oracle_source, truth_of
 from ...networks.shape import OF_OBJECTS, NetworkShape
 from ...registry import PARAMETRISED
 from ...tensors import Source, Target
 from ...training import StackTrainer, distributed
-from ..maps import aligned_target, calibrated_on
+from ..maps import aligned_target, calibrated_on, events_of
 from ..preparation import augment_of, auxiliary_shifts
 from .plan import (
     SourceIndices,
@@ -162,81 +160,64 @@ class Stacks:
         calibrations: Mapping[str, Calibration] = MappingProxyType({}),
     ) -> None:
         self.train, self.settings = train, settings_of(train, domains.n_train)
-        self._domains, self._plan, self._truth = domains, plan, truth_of(domains)
-        self._calibrations = calibrations
-        if domains.images is not None:
-            self._put_images(domains.images, maps, workers, fold)
-            return
-        shared_processes(train, (), images=False)
-        streams = domains.blocks or (None, None)
-        self.sources = [self._put(domains.source, streams[0])]
-        self.targets = [self._put(domains.target, streams[1])]
+        self._domains, self._truth = domains, truth_of(domains)
+        self._calibrations, images = calibrations, domains.images
+        oracle, copies = train.oracle and self._truth is not None, auxiliary_shifts(train)
+        made, names = made_sources(train), calibrated_on(train)
+        indices = SourceIndices(oracle, len(copies), correction is not None, made, names)
+        plans = plan(train, indices, images is not None)
+        self._share_images(plans)
+        blocks: Any = (domains.blocks if images is None else images.blocks) or (None, None)
+        self.sources = [self._put(domains.source, blocks[0])]
+        self.targets = [self._put(domains.target, blocks[1])]
         for name in trained_alignments(train):
             self.targets.append(self._put(aligned_target(domains, maps[name])))
-        if train.oracle and self._truth is not None:
+        if oracle and self._truth is not None:
             self.sources.append(self._put(oracle_source(self._truth, domains.target)))
-        oracle, adapted_source = len(self.sources) > 1, domains.source
-        blocks = None
+        adapted, again = domains.source, None
         if correction is not None:
-            adapted_source = resampled(adapted_source, correction, train.seed)
-            if streams[0] is not None:
-                blocks = ResampledBlocks(streams[0], correction, train.seed)
-        copies = auxiliary_sources(adapted_source, auxiliary_shifts(train), train.seed)
-        self.sources += map(self._put, copies)
-        if adapted_source is not domains.source:
-            self.sources.append(self._put(adapted_source, blocks))
-        made = made_sources(train)
+            adapted = resampled(adapted, correction, train.seed)
+            if blocks[0] is not None:
+                again = ResampledBlocks(blocks[0], correction, train.seed)
+        self.sources += map(self._put, auxiliary_sources(adapted, copies, train.seed))
+        if correction is not None:
+            self.sources.append(self._put(adapted, again))
         for name in made:
             make = methods.get(name).source
             assert make is not None
             self.sources.append(resident(make(domains), domains.scaling, device=train.device))
-        names = calibrated_on(train)
         for one in (calibrations[name] for name in names):
-            stream = None if streams[0] is None else ChangedBlocks(streams[0], one.calibrated)
-            self.sources.append(self._put(one.calibrated(domains.source), stream))
-        again = adapted_source is not domains.source
-        indices = SourceIndices(oracle, len(copies), again, made, names)
-        self.shards = cut_into_shards(plan(train, indices, False), workers, fold)
+            stream = None if blocks[0] is None else ChangedBlocks(blocks[0], one.calibrated)
+            self.sources.append(self._put(one.calibrated(events_of(domains)[0]), stream))
+        self.shards = cut_into_shards(plans, workers, fold)
         self._untaught = len(self.sources)
 
-    def _put_images(
-        self, images: Images, maps: Mapping[str, Alignment], workers: int, fold: int | None
-    ) -> None:
-        """Likewise of images; torch's threads are as many as the process has."""
-        domains, device = self._domains, self.settings.device
-        oracle = self.train.oracle and self._truth is not None
-        names = calibrated_on(self.train)
-        plans = self._plan(self.train, SourceIndices(oracle, calibrations=names), True)
-        processes = shared_processes(self.train, plans, images=True)
+    def _share_images(self, plans: Sequence[StackPlan]) -> None:
+        """Of images, torch's threads are as many as the process has; torchrun shares them out."""
+        images = self._domains.images is not None
+        processes, device = shared_processes(self.train, plans, images=images), self.settings.device
+        if not images:
+            return
         if processes.count > 1 and device == "cuda":
             device = f"cuda:{torch.cuda.current_device()}"  # other threads see another one
         self.settings = replace(
             self.settings, device=device, threads=torch.get_num_threads(), processes=processes
         )
-        augment = augment_of(self.train, images.views)
-        put = partial(resident_images, device=device, augment=augment, scaling=images.scaling)
-        streams = images.blocks or (None, None)
-        self.sources = [put(domains.source, images.source, blocks=streams[0])]
-        self.targets = [put(domains.target, images.target, blocks=streams[1])]
-        if oracle and self._truth is not None:
-            self.sources.append(put(oracle_source(self._truth, domains.target), images.target))
-        for name in trained_alignments(self.train):
-            target = aligned_target(domains, maps[name])
-            assert isinstance(target, ObjectTarget)  # no alignment is of images
-            self.targets.append(put(target, target.objects))
-        for name in names:
-            assert domains.objects is not None
-            plain = ObjectSource.of(domains.source, domains.objects[0])
-            mc = self._calibrations[name].calibrated(plain)
-            assert isinstance(mc, ObjectSource)
-            self.sources.append(put(mc, mc.objects))
-        self.shards = cut_into_shards(plans, workers, fold)
-        self._untaught = len(self.sources)
 
-    def _put(self, events: Source | Target, blocks: Blocks | None = None) -> DomainEvents:
-        device = self.settings.device
-        scaling, nuisances = self._domains.scaling, self._domains.nuisances
-        return resident(events, scaling, device=device, blocks=blocks, nuisances=nuisances)
+    def _put(self, events: Source | Target, blocks: Any = None) -> DomainEvents:
+        """Events on the device, with the images or objects that networks see of them, if any."""
+        domains, device = self._domains, self.settings.device
+        if (images := domains.images) is None:
+            return resident(
+                events, domains.scaling, device=device, blocks=blocks, nuisances=domains.nuisances
+            )
+        hits = images.source if events is domains.source else images.target
+        if isinstance(events, ObjectSource | ObjectTarget):
+            hits = events.objects
+        augment = augment_of(self.train, images.views)
+        return resident_images(
+            events, hits, device=device, augment=augment, scaling=images.scaling, blocks=blocks
+        )
 
     def waits_for_teacher(self, shard: Shard) -> bool:
         """Whether a shard waits for :meth:`add_pseudo_labelled`."""
