@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hepdann
-from hepdann import methods, shifts
+from hepdann import alignment, methods, shifts
 from hepdann.config import Config, load_config, override
 from hepdann.domains import DomainEvents, Domains, auxiliary_sources, prepare, resident
 from hepdann.evaluation import oracle_source, truth_of
@@ -90,7 +90,8 @@ class Study:
                 test = domains.target.part("test")
                 seen = {"": test.features}
                 if members[0].label == "source-only":
-                    seen["quantile"] = domains.quantile.apply(test.features)
+                    sides = domains.target.part("train"), domains.source.part("train")
+                    seen["quantile"] = alignment.get("quantile").fit(*sides).apply(test.features)
                 label = _truth(domains).label
                 for name, features in seen.items():
                     row = members[0].method.target_domain

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alignment import QuantileMap
 from ..errors import ConfigError, SchemaError
 from ..tensors import SPLITS, EventBlocks, EventImages, Objects, Source, Target, Tensors, fold_of
 
@@ -123,7 +122,6 @@ class Domains:
             ``None`` where they are all events, or all that become pseudo-data.
         tensors: description of the file that the source is from; of images with the figures that
             sum them up as features.
-        quantile: target to source, fitted on the training splits.
         process: (N,) index of the process that each source event came from.
         images: of these events, or their objects, which networks see in place of the features;
             ``None`` without any.
@@ -137,7 +135,6 @@ class Domains:
     rows: NDArray[np.int64] | None
     tensors: Tensors
     scaling: Scaling
-    quantile: QuantileMap
     process: NDArray[np.uint16]
     blocks: tuple[EventBlocks, EventBlocks] | None = None
     images: Images | None = None
@@ -185,11 +182,8 @@ def fit_domains(
     """
     _refuse_empty(source, target, tensors)
     scaling = Scaling.fit(source, tensors.impute)
-    quantile = QuantileMap.fit(target.part("train"), source.part("train"))
     kind = "data" if shift is None else "pseudo-data"
-    return Domains(
-        source, target, kind, shift, holder, rows, tensors, scaling, quantile, process, blocks
-    )
+    return Domains(source, target, kind, shift, holder, rows, tensors, scaling, process, blocks)
 
 
 def data_holder(tensors: Tensors, data: Tensors | None) -> Tensors:

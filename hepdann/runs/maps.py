@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import alignment
-from ..alignment import Alignment, Chain, FractionEstimate, ObjectMap
+from ..alignment import Alignment, FractionEstimate, ObjectMap
 from ..calibration import (
     Calibration,
     CalibrationReport,
@@ -106,13 +106,11 @@ def fit_alignments(
         of_target, of_source = (one.take(events.split == train) for one, events in sides)
         tables = of_target.as_events(target), of_source.as_events(source)
         pairs = list(zip(*tables, strict=True))
-    done: list[dict[str, Alignment]] = [{} for _ in pairs]
+    maps: dict[str, Alignment] = {}
     with one_thread():  # more would give other bits, as many as the process happens to have
         for name in names:
-            for pair, fitted in zip(pairs, done, strict=True):
-                _fit(name, *pair, seed, fitted)
-    maps = {n: done[0][n] if objects is None else ObjectMap(tuple(d[n] for d in done))
-            for n in names}  # fmt: skip
+            fitted = [alignment.get(name).fit(*pair, seed=seed) for pair in pairs]
+            maps[name] = fitted[0] if objects is None else ObjectMap(tuple(fitted))
     return Aligned(maps, correction)
 
 
@@ -128,23 +126,6 @@ def aligned_target(
         objects = one.apply(objects)
         events = events.with_features(objects.summed)
     return ObjectTarget(**vars(events), objects=objects)
-
-
-def _fit(
-    name: str, target: Target, source: Source, seed: int, done: dict[str, Alignment]
-) -> Alignment:
-    """Fit a map, or a chain to the end of one that is there already."""
-    if name not in done:
-        before, last = method_of(name)
-        if not before:
-            done[name] = alignment.get(last).fit(target, source, seed=seed)
-        else:
-            first = _fit(before, target, source, seed, done)
-            left = target.with_features(first.apply(target.features))
-            second = alignment.get(last).fit(left, source, seed=seed)
-            head = first.maps if isinstance(first, Chain) else (first,)
-            done[name] = Chain((*head, second))
-    return done[name]
 
 
 def reweighted_source(source: Source, correction: Sequence[float] | None) -> Source:
