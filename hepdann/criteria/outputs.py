@@ -73,23 +73,24 @@ def _entropies(y: Floats) -> Floats:
     return np.asarray(-(p * np.log(p)).sum(axis=1))
 
 
-def soft_neighbourhood(
-    score: ArrayLike, *, temperature: float = 0.05, most: int = 1000, seed: int = 0
-) -> float | None:
+_TEMPERATURE, _COMPARED = 0.05, 1000  # of soft neighbourhoods, and events that have one
+
+
+def soft_neighbourhood(score: ArrayLike) -> float | None:
     """Soft neighbourhood density (SND) in nats; larger is taken to be better.
 
     Source: Saito et al., ICCV 2021, eqs. 1-3: the mean entropy of softmax(cosine similarity of the
     class probabilities / temperature) over all other events. Dense groups of equal scores have a
-    large one, right or wrong. Of scores (N, C) or (N,) of the target at most so many, drawn at
+    large one, right or wrong. Of scores (N, C) or (N,) of the target at most a thousand, drawn at
     random, are compared with each other; of fewer than three events it is ``None``.
     """
     y = as_scores(score)
-    if len(y) > most:
-        y = y[np.random.default_rng(seed).permutation(len(y))[:most]]
+    if len(y) > _COMPARED:
+        y = y[np.random.default_rng(0).permutation(len(y))[:_COMPARED]]
     if len(y) < 3:
         return None
     unit = (y / np.linalg.norm(y, axis=1, keepdims=True)).astype(np.float32)  # twice as fast
-    similar = unit @ (unit / temperature).T
+    similar = unit @ (unit / _TEMPERATURE).T
     np.fill_diagonal(similar, -1e9)
     similar -= similar.max(axis=1, keepdims=True)
     grown = np.exp(similar)

@@ -83,7 +83,6 @@ class Comparison:
     candidates: Sequence[Candidate]
     events: Evidence
     teacher: Floating
-    seed: int
 
 
 Values = Sequence[float | None]
@@ -107,23 +106,20 @@ class Criterion:
 Table = dict[str, dict[str, float | None]]
 
 
-def tabulate(
-    candidates: Sequence[Candidate], events: Evidence, teacher: str, *, seed: int = 0
-) -> Table:
+def tabulate(candidates: Sequence[Candidate], events: Evidence, teacher: str) -> Table:
     """Every criterion of every candidate, those that a user registered included.
 
     Args:
         candidates: methods and single networks, the teacher among them.
         events: what they are judged on.
         teacher: name of the candidate whose classes the others are compared with.
-        seed: of the random parts.
 
     Returns:
         Candidate to criterion to value; ``None`` for one that cannot be computed, and for the AUCs
         between the domains, which a two-sample test gives.
     """
     taught = next(c for c in candidates if c.name == teacher).target
-    comparison = Comparison(candidates, events, taught, seed)
+    comparison = Comparison(candidates, events, taught)
     own = side_by_side(partial(CRITERIA[name].values, comparison) for name in CRITERIA.own)
     columns = dict(zip(CRITERIA.own, own, strict=True))
     columns |= {n: one.values(comparison) for n, one in CRITERIA.items() if n not in columns}
@@ -147,7 +143,6 @@ def _reverse(comparison: Comparison, features: Floating) -> Values:
         events.label,
         target_weight=events.target_weight,
         source_weight=events.source_weight,
-        seed=comparison.seed,
     )
 
 

@@ -174,7 +174,6 @@ class _Images:
     label: Tensor | None
     weight: Tensor
     to: str
-    dtype: torch.dtype
     augment: Augment | Jitter | None
 
     @property
@@ -183,26 +182,25 @@ class _Images:
 
     def pick(self, rows: Tensor, drawn: Drawn | None) -> BatchRows:
         label = None if self.label is None else self._put(self.label[rows].long())
-        weight = self._put(self.weight[rows]).to(self.dtype)
+        weight = self._put(self.weight[rows])
         if isinstance(self.images, Pixels):  # bytes go to the device, where they become fractions
             picked = self._put(torch.from_numpy(self.images.values[rows.numpy()]))
-            picked = picked.to(self.dtype).mul_(1 / 255)
+            picked = picked.to(torch.float32).mul_(1 / 255)
             if isinstance(self.augment, Jitter) and drawn is not None:
                 picked = self.augment.move(picked, drawn)
             return picked, label, weight, None
         if isinstance(self.images, Objects):
             drawn_rows = self.images.labelled(rows.numpy())
             return self._put(torch.from_numpy(drawn_rows)), label, weight, None
-        out = torch.zeros(len(rows), self.images.width, device=self.to, dtype=self.dtype)
+        out = torch.zeros(len(rows), self.images.width, device=self.to)
         hits = self.images.flat(rows.numpy())
         if isinstance(self.augment, Augment) and drawn is not None:
             hits = self.augment.move(*hits, drawn)
-        if out.device.type == "cpu" and self.dtype == torch.float32:
+        if out.device.type == "cpu":
             out.numpy().reshape(-1)[hits[0]] = hits[1]
             return out, label, weight, None
         place, value = (self._put(torch.from_numpy(part)) for part in hits)
-        filled = out.view(-1).scatter_(0, place, value.to(self.dtype)).view_as(out)
-        return filled, label, weight, None
+        return out.view(-1).scatter_(0, place, value).view_as(out), label, weight, None
 
     def _put(self, tensor: Tensor) -> Tensor:
         """On the device, without waiting for it."""
@@ -218,7 +216,6 @@ class ImageStream(Stream):
 
     blocks: ViewBlocks | HeldImages
     device: str = "cpu"
-    dtype: torch.dtype = torch.float32
     window: int = field(default_factory=lambda: _WINDOW)
     augment: Augment | Jitter | None = None
     scaling: Scaling | None = None
@@ -241,7 +238,7 @@ class ImageStream(Stream):
         held = images[0] if len(images) == 1 else kind.join(images)
         if self.scaling is not None:
             held = self.scaling.objects(held)
-        return _Images(held, label, weight, self.device, self.dtype, self.augment)
+        return _Images(held, label, weight, self.device, self.augment)
 
 
 def resident_images(
@@ -249,7 +246,6 @@ def resident_images(
     images: EventImages,
     *,
     device: str,
-    dtype: torch.dtype = torch.float32,
     blocks: ViewBlocks | HeldImages | None = None,
     augment: Augment | Jitter | None = None,
     scaling: Scaling | None = None,
@@ -268,19 +264,19 @@ def resident_images(
         own = None if label is None else label[train]
         blocks = HeldImages((images.take(train), own, events.weight[train]))
     mean = mean_weight(events, blocks.weight)
-    stream = ImageStream(blocks, device, dtype, augment=augment, scaling=streamed)
+    stream = ImageStream(blocks, device, augment=augment, scaling=streamed)
     spread = np.linspace(0, len(train) - 1, min(len(train), _PROBED)).round().astype(np.intp)
     probed, held = train[spread], validation_rows(events, images=True)
 
     def pixels(rows: NDArray[np.intp]) -> Tensor:
         drawn = images.labelled(rows) if isinstance(images, Objects) else images[rows]
-        return torch.from_numpy(drawn).to(device, dtype)
+        return torch.from_numpy(drawn).to(device, torch.float32)
 
     def labels(rows: NDArray[np.intp]) -> Tensor | None:
         return None if label is None else torch.from_numpy(label[rows]).to(device, torch.int64)
 
     def weights(rows: NDArray[np.intp]) -> Tensor:
-        return torch.from_numpy(events.weight[rows] / mean).to(device, dtype)
+        return torch.from_numpy(events.weight[rows] / mean).to(device, torch.float32)
 
     x, weight = pixels(probed), weights(probed)
     rows = torch.arange(_PROBED, device=x.device) % len(x)

@@ -27,14 +27,13 @@ _SHAPE_BINS = 40
 _MOST = 20_000  # events of each side that a classifier is given
 
 
-def compare_showers(events: Floats, drawn: Floats, columns: Floats, seed: int = 0) -> ShowerReport:
+def compare_showers(events: Floats, drawn: Floats, columns: Floats) -> ShowerReport:
     """Compare showers.
 
     Args:
         events: (N, strips, layers) energies of cells.
         drawn: the same for the same conditions.
         columns: (N, K) these; the first is the energy.
-        seed: of the classifier.
     """
     energy = columns[:, 0]
     edges = np.quantile(energy, np.linspace(0, 1, _BINS + 1))
@@ -61,7 +60,7 @@ def compare_showers(events: Floats, drawn: Floats, columns: Floats, seed: int = 
         "response": _pair(means), "resolution": _pair(widths),
         "along": _pair(along), "across": _pair(across), "correlation": _pair(layers),
         "shapes": {name: _histograms(*pair) for name, pair in pairs.items()},
-        "ks": ks, "auc": {"shapes": _auc(tables, seed), "cells": _auc(cells, seed)},
+        "ks": ks, "auc": {"shapes": _auc(tables), "cells": _auc(cells)},
         "worst_response": float(np.abs(means[1] / means[0] - 1).max()),
         "worst_resolution": float(np.abs(widths[1] / widths[0] - 1).max()),
     }  # fmt: skip
@@ -110,24 +109,21 @@ def held_out(generator: Generator, tensors: Tensors | str | Path) -> Examples:
     return examples.part("validation", "test")
 
 
-def validate_generator(
-    generator: Generator, folder: str | Path, tensors: Tensors | str | Path | None = None
-) -> Validation:
+def validate_generator(generator: Generator, folder: str | Path) -> Validation:
     """Draw what events that it was not trained on ask for, compare, write ``validation.json``.
 
     Args:
         generator: that was trained.
         folder: of its run.
-        tensors: the file; by default that it was trained on.
     """
-    events = held_out(generator, tensors or read_record(folder).tensors)
+    events = held_out(generator, read_record(folder).tensors)
     started = time.process_time()
     with threads(1):  # of several the time spent waiting would count
         drawn = generator.draw(events.columns, events.label, generator.header.settings.seed)
     rate = len(events) / max(time.process_time() - started, 1e-9)
     if generator.header.pictures:
         pixels = [z[:, :, ::2, ::2].reshape(len(z), -1) for z in (events.images, drawn)]
-        validation = Validation(auc={"pixels": _auc(pixels, 0)}, rate=rate)
+        validation = Validation(auc={"pixels": _auc(pixels)}, rate=rate)
     else:
         report = compare_showers(events.images[:, 0], drawn[:, 0], events.columns)
         validation = Validation(auc=report.auc, rate=rate, showers=report)
@@ -136,7 +132,7 @@ def validate_generator(
     return validation
 
 
-def _auc(tables: list[Floats], seed: int) -> float:
+def _auc(tables: list[Floats]) -> float:
     """Of two halves: no condition stands on both sides."""
     half = len(tables[0]) // 2
     parts = tables[0][:half], tables[1][half:]
@@ -144,4 +140,4 @@ def _auc(tables: list[Floats], seed: int) -> float:
         Sample(part, np.ones(len(part)), np.arange(len(part), dtype=np.uint64) + k * half)
         for k, part in enumerate(parts)
     ]
-    return separation(*samples, seed=seed, coarsen=False, max_events=_MOST).value
+    return separation(*samples, coarsen=False, max_events=_MOST).value

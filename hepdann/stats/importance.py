@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from .ranking import auc
 from .two_sample import Events, domain_classifier
 
+_REPEATS = 5  # times that a feature is shuffled
+
 
 @dataclass(frozen=True)
 class Importance:
@@ -28,9 +30,6 @@ def permutation_importance(
     positive: ArrayLike,
     names: Sequence[str],
     weight: ArrayLike | None = None,
-    *,
-    repeats: int = 5,
-    seed: int = 0,
 ) -> list[Importance]:
     """Permutation importance (Breiman, Machine Learning 45 (2001) 5) of features, largest first.
 
@@ -40,12 +39,12 @@ def permutation_importance(
     """
     label = np.asarray(positive).astype(np.intp)
     base = auc(predict(features), label, weight).value
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     importances = []
     for index, name in enumerate(names):
         shuffled = features.copy()
         losses = []
-        for _ in range(repeats):
+        for _ in range(_REPEATS):
             shuffled[:, index] = features[generator.permutation(len(features)), index]
             losses.append(base - auc(predict(shuffled), label, weight).value)
         importances.append(Importance(name, float(np.mean(losses)), float(np.std(losses, ddof=1))))

@@ -111,9 +111,9 @@ def test_no_label_leaves_the_page(ticks):
 
 def test_stack_and_points():
     numbers = comparison()
-    ax = plotting.data_mc(numbers, "mass", unit="GeV", data_name="Data", titles=["W+jets", "Z"])
+    ax = plotting.data_mc(numbers, "mass", unit="GeV", data_name="Data")
     ratio = ax.figure.axes[1]
-    assert legend_texts(ax) == ["Data", "Z", "W+jets", "MC stat. error"]
+    assert legend_texts(ax) == ["Data", "signal", "background", "MC stat. error"]
     assert ratio.get_xlabel() == "mass [GeV]"
     assert ax.get_ylabel() == "Events / 0.2 GeV"
     assert ratio.get_ylabel() == "Data / MC"

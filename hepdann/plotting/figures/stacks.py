@@ -72,7 +72,7 @@ def _notes(
     return lines
 
 
-def _draw_stack(ax: Axes, numbers: DataMC, titles: Sequence[str], given: Mapping[str, str]) -> None:
+def _draw_stack(ax: Axes, numbers: DataMC, given: Mapping[str, str]) -> None:
     colours = {**class_colours(numbers.names), **given}
     height = np.cumsum([part.sumw for part in numbers.stack], axis=0)
     base = np.zeros_like(numbers.mc.sumw)
@@ -87,7 +87,7 @@ def _draw_stack(ax: Axes, numbers: DataMC, titles: Sequence[str], given: Mapping
             facecolor=colours[numbers.names[i]],
             edgecolor="black",
             linewidth=scaled(0.6),
-            label=titles[i],
+            label=numbers.names[i],
         )
     mc, error = numbers.mc.sumw, numbers.mc.error
     draw_varied(ax, numbers, VARIED_NAME)
@@ -102,7 +102,6 @@ def data_mc(
     *,
     unit: str = "",
     data_name: str = "Data",
-    titles: Sequence[str] | None = None,
     colours: Mapping[str, str] | None = None,
     title: str = "",
     folded: bool = False,
@@ -124,7 +123,6 @@ def data_mc(
         name: the quantity, for the axis.
         unit: of the quantity.
         data_name: what the points are; before its first comma in the panel's label.
-        titles: legend entry of each process; by default their names.
         colours: of processes, by name; the others take the next of the cycle.
         title: heads the legend.
         folded: the end bins hold what is outside, and the legend says so.
@@ -146,7 +144,7 @@ def data_mc(
         (ax,) = new_axes()
     elif ax is None:
         ax, ratio_ax = new_axes((2.6, 1.0), height=7.0)
-    _draw_stack(ax, numbers, numbers.names if titles is None else titles, colours or {})
+    _draw_stack(ax, numbers, colours or {})
     top = highest(numbers)
     if before is not None:
         top = np.maximum(top, highest(before))
