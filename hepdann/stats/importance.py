@@ -60,5 +60,5 @@ def domain_importance(mc: Events, target: Events, names: Sequence[str]) -> list[
     Raises:
         HepdannError: too few events for a test.
     """
-    held = domain_classifier(mc, target)
-    return permutation_importance(held.predict, held.features, held.is_target, names, held.weight)
+    predict, features, is_target, weight = domain_classifier(mc, target)
+    return permutation_importance(predict, features, is_target, names, weight)

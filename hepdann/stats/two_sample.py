@@ -167,22 +167,15 @@ def separation(
     return Figure(float(np.clip(np.mean(areas), 0.0, 1.0)), float(np.mean(errors)), n_eff)
 
 
-@dataclass(frozen=True, eq=False)
-class DomainClassifier:
-    """A classifier of MC and target, and the (n, F) events that it was not trained on.
-
-    ``predict`` gives (n,) scores, larger for the target, of features in quantile bins, as these
-    are; weights have mean 1 in each sample.
-    """
-
-    predict: Callable[[Floats], Floats]
-    features: Floats
-    is_target: NDArray[np.bool_]
-    weight: Floats
-
-
-def domain_classifier(mc: Events, target: Events) -> DomainClassifier:
+def domain_classifier(
+    mc: Events, target: Events
+) -> tuple[Callable[[Floats], Floats], Floats, NDArray[np.bool_], Floats]:
     """The classifier of :func:`two_sample`, for questions beyond its AUC.
+
+    Returns:
+        What gives (n,) scores, larger for the target, of features in quantile bins; and of the
+        events that it was not trained on such features (n, F), whether each is of the target, and
+        weights, of mean 1 in each sample.
 
     Raises:
         HepdannError: as :func:`two_sample`.
@@ -190,7 +183,7 @@ def domain_classifier(mc: Events, target: Events) -> DomainClassifier:
     pool = _pool(mc, target, 0, True, _MOST)
     held = pool.held_out
     predict, features = _trained(pool, ~held, 0)
-    return DomainClassifier(predict, features[held], pool.is_target[held], pool.weight[held])
+    return predict, features[held], pool.is_target[held], pool.weight[held]
 
 
 def _pool(mc: Events, target: Events, seed: int, coarsen: bool, max_events: int) -> _Pool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -80,17 +80,7 @@ class Fault:
     explains: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """A fault found in a member."""
-
-    name: str
-    severity: Severity
-    message: str
-    mend: str
-
-
-def find_faults(figures: Mapping[str, Any], state: MemberState) -> list[Verdict]:
+def find_faults(figures: Mapping[str, Any], state: MemberState) -> list[dict[str, str]]:
     """The faults of a member.
 
     Returns:
@@ -99,7 +89,7 @@ def find_faults(figures: Mapping[str, Any], state: MemberState) -> list[Verdict]
     messages = [(fault, fault.message(figures, state)) for fault in FAULTS]
     explained = {name for fault, message in messages if message for name in fault.explains}
     return [
-        Verdict(fault.name, fault.severity, message, fault.mend)
+        {"name": fault.name, "severity": fault.severity, "message": message, "mend": fault.mend}
         for fault, message in messages
         if message and fault.name not in explained
     ]
@@ -309,18 +299,13 @@ class Health:
         """Note the members whose loss is not finite; the training ends with them."""
         trainer = self._trainer
         finite = torch.isfinite(trainer.sums).all(0).tolist()
-        verdict = Verdict(
-            "not-finite",
-            "error",
-            "its loss is not finite",
-            "lower --learning-rate or --lambda, and look at the features' range",
-        )
+        verdict = {
+            "name": "not-finite", "severity": "error", "message": "its loss is not finite",
+            "mend": "lower --learning-rate or --lambda, and look at the features' range",
+        }  # fmt: skip
         nothing: Entry = dict.fromkeys(FIGURES) | {"dead_layers": {}}
         entries = [
-            self._about(k, trainer.epoch + 1)
-            | {"grl": None}
-            | nothing
-            | {"verdicts": [asdict(verdict)]}
+            self._about(k, trainer.epoch + 1) | {"grl": None} | nothing | {"verdicts": [verdict]}
             for k, fine in enumerate(finite)
             if not fine
         ]
@@ -347,9 +332,9 @@ class Health:
                 one_optimiser=len(trainer.stack.phases) == 1,
                 decorrelates=decorrelates,
             )
-            verdicts = [asdict(verdict) for verdict in find_faults(member_figures, state)]
             about = self._about(k, trainer.epoch) | {"grl": state.lambda_now}
-            entries.append(about | jsonable(member_figures) | {"verdicts": verdicts})
+            verdicts = {"verdicts": find_faults(member_figures, state)}
+            entries.append(about | jsonable(member_figures) | verdicts)
         return entries
 
     def _about(self, k: int, epoch: int) -> Entry:
