@@ -40,7 +40,7 @@ from PIL import Image
 from safetensors import safe_open
 
 INPUTS = "prob_b,spheri,pt2rel,multip,bqvjet,ptlrel"
-METHODS = ("source-only", "dann", "dann-alternating", "dann-joint", "cdan", "cdan-entropy", "mmd",
+METHODS = ("source-only", "dann", "dann-alternating", "dann-joint", "cdan", "mmd",
            "coral", "self-training", "quantile+dann")  # fmt: skip
 TRAIN = "train --shift sine --t 3 --seeds 2 --epochs 2"
 IMAGES = "--method dann --seeds 1 --epochs 1 --no-diagnose"

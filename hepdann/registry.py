@@ -265,7 +265,7 @@ METHODS: Registry[Any] = Registry(
     | _in(
         "methods.dann",
         *("dann", "dann-alternating", "dann-joint", "hybrid-dann", "hybrid-alternating"),
-        *("cdan", "cdan-entropy"),
+        "cdan",
     )
     | _in("methods.distance", "mmd", "coral")
     | _in("methods.dann", "self-training")

@@ -212,23 +212,18 @@ def _object_loss(
 
 
 def domain_loss(
-    network: AdversarialNetwork,
-    features: Tensor,
-    batch: Batch,
-    lambda_: Tensor,
-    emphasis: Tensor | None = None,
+    network: AdversarialNetwork, features: Tensor, batch: Batch, lambda_: Tensor
 ) -> tuple[Tensor, Tensor]:
     """``½ (L_d^source + L_d^target)``, source 0 and target 1, behind the reversal layer.
 
     Labelled copies of the source are source here: all labelled domains together weigh ½. Where the
     domain head has a class for each of the D domains it is their mean cross entropy. The features
-    are (K, H, D * B), domain after domain; λ (K,) is the factor on the gradient that enters them;
-    the emphasis (K, D, B) multiplies the event weights.
+    are (K, H, D * B), domain after domain; λ (K,) is the factor on the gradient that enters them.
 
     Returns:
         (K,) one loss a member, and (K,) the share of events whose domain is recognised.
     """
-    weight = batch.weight if emphasis is None else batch.weight * emphasis
+    weight = batch.weight
     logits = network.domain_logits(features, lambda_.view(-1, 1, 1))
     if logits.dim() == 3:
         return _one_class_a_domain(logits, weight)

@@ -7,7 +7,6 @@ from target (binary), or each domain from every other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial, reduce
 
@@ -18,16 +17,9 @@ from ..networks import AdversarialNetwork
 from ..registry import PARAMETRISED
 from .base import AdversaryWeight, Batch, Losses, Method, Objective, Phase, domain_loss, label_loss
 
-_Emphasis = Callable[[AdversarialNetwork, Tensor, Batch], Tensor]
-
 
 def _objective(
-    network: AdversarialNetwork,
-    batch: Batch,
-    adversary: AdversaryWeight,
-    *,
-    losses: Losses,
-    emphasis: _Emphasis | None = None,
+    network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight, *, losses: Losses
 ) -> Objective:
     """``L_y + w_d · ½ (L_d^source + L_d^target)``, or that part of it that the losses name.
 
@@ -48,7 +40,6 @@ def _objective(
         terms.append(label)
         figures["label_loss"] = label.detach()
     if losses.domain:
-        weight = None if emphasis is None else emphasis(network, features.detach(), batch)
         if losses.target_detached:
             target = features[..., batch.labelled :].detach()
             features = torch.cat([labelled, target], dim=-1)
@@ -56,7 +47,7 @@ def _objective(
         lambda_ = adversary.lambda_
         if losses.lambda_on_loss:
             factor, lambda_ = lambda_ * factor, torch.ones_like(lambda_)
-        domain, recognised = domain_loss(network, features, batch, lambda_, weight)
+        domain, recognised = domain_loss(network, features, batch, lambda_)
         terms.append(factor * domain)
         figures |= {"domain_loss": domain.detach(), "domain_accuracy": recognised}
     return Objective(reduce(torch.add, terms), figures)
@@ -98,25 +89,10 @@ def unwatched(method: Method) -> Method:
     return replace(method, phases=_LABEL_PHASES) if method is SOURCE_ONLY else method
 
 
-def _certainty(network: AdversarialNetwork, features: Tensor, batch: Batch) -> Tensor:
-    """(K, D, B) weights ``1 + exp(-H)`` of the entropy H (Long et al. 2018, 3.3), of mean 1."""
-    entropy = torch.special.entr(network.scores(features)).sum(-1)
-    certain = (1 + torch.exp(-entropy)).view(-1, batch.domains, batch.size)
-    return certain / certain.mean(-1, keepdim=True)
-
-
 CDAN = Method(
     name="cdan",
     summary="dann whose domain head sees features times class probabilities (Long et al. 2018)",
     phases=DANN.phases,
-    adversarial=True,
-    conditioned=True,
-)
-
-CDAN_ENTROPY = Method(
-    name="cdan-entropy",
-    summary="cdan whose domain loss weighs certain events more (CDAN+E, Long et al. 2018)",
-    phases=(Phase(_WHOLE, partial(_objective, losses=Losses(), emphasis=_certainty)),),
     adversarial=True,
     conditioned=True,
 )

@@ -110,7 +110,7 @@ class Member:
             total = total + (known - mean) ** 2
         return total
 
-    def domain_loss(self, features, factor, emphasis=None):
+    def domain_loss(self, features, factor):
         domains = len(features)
         total = 0.0
         for d, f in enumerate(features):
@@ -121,8 +121,7 @@ class Member:
                     [torch.outer(a, b).reshape(-1) for a, b in zip(seen, p, strict=True)]
                 )
             logits = self.model.domain_head(seen)
-            weights = self.weight[d] if emphasis is None else self.weight[d] * emphasis[d]
-            for event, weight in zip(logits, weights, strict=True):
+            for event, weight in zip(logits, self.weight[d], strict=True):
                 if logits.shape[1] > 1:
                     loss = functional.cross_entropy(event[None], torch.tensor([d]))
                     total = total + weight * loss / domains
@@ -131,14 +130,6 @@ class Member:
                 else:
                     total = total - weight * functional.logsigmoid(-event[0]) / 2 / (domains - 1)
         return total / self.n
-
-    def certainty(self, features):
-        weights = []
-        for f in features:
-            p = self.probabilities(f).detach()
-            w = 1 + torch.exp((p * p.log()).sum(1))
-            weights.append(w / w.mean())
-        return weights
 
     def mmd(self, features):
         x, y = features
@@ -202,9 +193,6 @@ def objectives(name, member, lambda_, domain_weight, nuisance_weight):
         return [member.label_loss(f) + domain_weight * member.domain_loss(f, lambda_)]
     if name in PLAIN:
         return [member.label_loss(f) + domain_weight * member.domain_loss(f, 0.0)]
-    if name == "cdan-entropy":
-        domain = member.domain_loss(f, lambda_, member.certainty(f))
-        return [member.label_loss(f) + domain_weight * domain]
     if name == "dann-joint":
         domain = member.domain_loss([*f[:-1], f[-1].detach()], 1.0)
         return [member.label_loss(f) + lambda_ * domain_weight * domain]

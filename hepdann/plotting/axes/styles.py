@@ -58,7 +58,7 @@ _METHODS: dict[str, tuple[int, int, Any]] = {
     "source-only": (8, 0, "--"), "source-only+prior": (8, 1, 1), "oracle": (4, 0, ":"),
     "dann": (2, 0, 0), "dann-alternating": (6, 0, 1), "dann-joint": (2, 1, 1),
     "hybrid-dann": (6, 1, 0), "hybrid-alternating": (6, 2, 1),
-    "cdan": (9, 1, 0), "cdan-entropy": (9, 4, 1), "mmd": (7, 1, 0), "coral": (7, 0, 1),
+    "cdan": (9, 1, 0), "mmd": (7, 1, 0), "coral": (7, 0, 1),
     "calibrated": (4, 1, 0), "calibrated-known": (4, 2, 1), "parametrised": (2, 3, 1),
     "self-training": (3, 1, 0), "guard": (5, 0, 3),
     "quantile": (0, 0, 2), "moments": (0, 1, 2), "gaussian-ot": (0, 2, 2), "sliced": (5, 1, 2),
