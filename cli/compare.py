@@ -52,8 +52,8 @@ def command(
         from hepdann.plotting import plot_comparison
         from hepdann.runs import Run
 
-        runs_alone = {name: one for name, one in opened.items() if isinstance(one, Run)}
-        made = plot_comparison(runs_alone, output, plots)
+        folders = {name: one.folder for name, one in opened.items() if isinstance(one, Run)}
+        made = plot_comparison(folders, output, plots)
         stems = list(dict.fromkeys(file.stem for file in made))
         lines.append(f"{len(stems)} figures in {output}: {', '.join(stems)}")
     if as_json:

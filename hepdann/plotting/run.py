@@ -43,7 +43,7 @@ from .axes.frame import drawing_on, finished_later, save
 from .axes.label import Album, label_as
 from .axes.styles import method_title, style
 from .configured import configured_jobs
-from .figures.roc import HasFolder, roc
+from .figures.roc import roc
 from .jobs import FigureJob, OwnFigure, distinct, file_name, jobs_of
 from .quantities import Quantities
 
@@ -388,7 +388,7 @@ def chosen(
 
 
 def plot_comparison(
-    runs: Mapping[str, HasFolder], output: str | Path, look: PlotConfig | None = None
+    runs: Mapping[str, Path], output: str | Path, look: PlotConfig | None = None
 ) -> list[Path]:
     """Draw the ROC curves of each method in all runs that have it, on MC and on the target.
 
@@ -397,7 +397,7 @@ def plot_comparison(
     Raises:
         RunError: a run is not whole, or no method is in two of them.
     """
-    opened = {name: open_scores(run.folder) for name, run in runs.items()}
+    opened = {name: open_scores(folder) for name, folder in runs.items()}
     with Album.open(output, look) as album:
         for method in dict.fromkeys(m for s in opened.values() for m in s.methods):
             for domain in ("mc", "target"):

@@ -235,19 +235,6 @@ def test_scores_are_those_of_the_test_split(run_folder):
     assert numbers.data.total.value == np.sum(run.scores.column("target", "split") == 2)
 
 
-def test_a_run_is_enough_for_roc_curves(run_folder):
-    """``plotting.roc([run])``: any object with a folder."""
-
-    class Run:
-        folder = run_folder
-
-    ax = plotting.roc([Run(), Run()])
-    assert len(ax.get_legend().get_texts()) == 8  # with truth, the oracle is there
-    assert all(text.get_text().startswith("sine-t3-1") for text in ax.get_legend().get_texts())
-    one = plotting.roc([Run()])
-    assert one.get_legend().get_texts()[0].get_text().startswith("source only")
-
-
 @pytest.mark.parametrize("name", ["roc", "roc_target", "scores_dann", "loss"])
 def test_a_figure_is_drawn_on_axes_of_ones_own(run_folder, name):
     """It stays within its place, ratio panel included; of a kind it is that of the target."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,31 +26,6 @@ _POINTS = "*DPXsd"  # markers of points of reference
 _FIRST = 0.9  # the axis of signal efficiency begins there at the latest
 _ABOVE = 15.0  # times the largest rejection: where the axis ends at the latest, for the legend
 _LEAST = 0.02  # left end of the axis of signal efficiency; below, rejection is all fluctuation
-
-
-class HasFolder(Protocol):
-    """A run, or anything that knows where one is."""
-
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        ...
-
-
-def _of_runs(runs: Sequence[HasFolder]) -> dict[str, Roc]:
-    from ...evaluation.curves import run_roc
-    from ...store.scores_reader import open_scores
-
-    curves: dict[str, Roc] = {}
-    for number, run in enumerate(runs, start=1):
-        scores = open_scores(run.folder)
-        prefix = f"{Path(run.folder).name}: " if len(runs) > 1 else ""
-        for method in scores.methods:
-            curve = run_roc(scores, "target" if scores.has_truth else "mc", method)
-            if curve is not None:
-                name = prefix + (method_title(method) if prefix else method)
-                curves[name if name not in curves else f"{name} ({number})"] = curve
-    return curves
 
 
 def _auc(figure: Figure) -> str:
@@ -180,7 +154,7 @@ def _limits(
 
 
 def roc(
-    curves: Mapping[str, Roc] | Sequence[HasFolder],
+    curves: Mapping[str, Roc],
     *,
     kind: Kind = "rejection",
     ax: Axes | None = None,
@@ -196,8 +170,7 @@ def roc(
     """ROC curve of each method, with the area in the legend; two at most have statistical bands.
 
     Args:
-        curves: by method; or runs, whose curves on the target's test split are read (on that of MC
-            where there is no truth).
+        curves: by method.
         kind: ``"rejection"``, 1/ε_b (logarithmic) against ε_s, or ``"rates"``, ε_s against ε_b.
         ax: where to draw; by default a new figure with a ratio panel.
         ratio_ax: where to draw the ratio to ``reference``; with ``ax`` alone, nowhere.
@@ -209,8 +182,6 @@ def roc(
         points: (signal, background) efficiency of points of reference, by name.
         references: those of ``curves`` that are no method of the run; they are black.
     """
-    if not isinstance(curves, Mapping):
-        curves = _of_runs(curves)
     if ax is None:
         with_ratio = reference in curves and len(curves) > 1
         ax, *more = new_axes((2.6, 1.0), height=7.0) if with_ratio else new_axes()
