@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import kstest, wasserstein_distance
 
 from hepdann.stats import kolmogorov, wasserstein
+from hepdann.stats.distances import beyond
 
 
 def test_kolmogorov_is_scipys_without_weights():
@@ -68,3 +69,15 @@ def test_cells_of_the_bootstrap_leave_its_mean_and_spread(monkeypatch):
         monkeypatch.setattr("hepdann.stats.distances._CELLS", cells)
         p_values.append([wasserstein(x, y + d, draws=400)[1] for d in (0.05, 0.15)])
     np.testing.assert_allclose(np.log(p_values[0]), np.log(p_values[1]), rtol=0.2, atol=0.1)
+
+
+@pytest.mark.parametrize("gap", [np.ones(199), np.eye(199)[100]])
+def test_small_p_values_of_the_wasserstein_distance_are_not_too_small(gap):
+    """As simulated, of uniform values and of two; nor are they much too large."""
+    steps = np.random.default_rng(3).standard_normal((40_000, 200)).cumsum(axis=1)
+    bridge = (steps - steps[:, -1:] * np.arange(1, 201) / 200)[:, :-1]
+    distance = np.abs(bridge) @ gap
+    for p_value in (0.05, 0.01, 0.001):
+        largest = float(np.quantile(distance, 1 - p_value))
+        said = beyond(largest, float(distance.mean()), float(distance.var()))
+        assert 0.8 * p_value < said < 3 * p_value
