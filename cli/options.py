@@ -19,6 +19,13 @@ COLUMNS = (
 PATH = click.Path(path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+
+def words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[str]:
+    """What a repeatable option that takes commas was given; empty parts are left out."""
+    del ctx, param
+    return [word.strip() for value in values for word in value.split(",") if word.strip()]
+
+
 _SHARED: dict[str, dict[str, Any]] = {
     "--seeds": {"type": int, "help": "Members of each method.  [default: 5]"},
     "--seed": {"type": int, "help": "Seed of the first member.  [default: 0]"},
@@ -29,7 +36,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "made independent of; repeatable.",
     },
     "--nuisance-class nuisance_classes": {
-        "multiple": True, "metavar": "CLASS",
+        "multiple": True, "callback": words, "metavar": "CLASS",
         "help": "Only for the events of this class; repeatable.  [default: all]",
     },
     "--nuisance-weight": {
@@ -179,12 +186,6 @@ _OF_METHODS = {  # flags by the key of their setting, each with a method that he
     "train.mixtures": ("--mixture", "cwola"),
     "train.check_mixtures": ("--check-mixtures", "cwola"),
 }
-
-
-def words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[str]:
-    """What a repeatable option that takes commas was given; empty parts are left out."""
-    del ctx, param
-    return [word.strip() for value in values for word in value.split(",") if word.strip()]
 
 
 def listed(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:

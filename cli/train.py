@@ -21,6 +21,7 @@ from .options import (
     shared,
     whole,
     with_workers,
+    words,
 )
 
 
@@ -32,18 +33,19 @@ from .options import (
 )
 @click.option("--t", type=float, help="Of the shift; larger t is a smaller shift.")
 @click.option(
-    "--method", "methods", multiple=True,
-    help=f"{', '.join(METHODS)}; quantile+dann trains on the aligned target; repeatable.  "
+    "--method", "methods", multiple=True, callback=words,
+    help=f"{', '.join(METHODS)}; quantile+dann trains on the aligned target; repeatable, takes "
+    "commas.  "
     "[default: dann]",
 )  # fmt: skip
-@click.option("--auxiliary", "auxiliaries", multiple=True, metavar="NAME:T",
+@click.option("--auxiliary", "auxiliaries", multiple=True, callback=words, metavar="NAME:T",
               help="Shift of a labelled copy of the MC for the hybrid methods; repeatable.  "
               "[default: sine-third and sine-fifth at --t]")  # fmt: skip
 @click.option(
     "--adversary",
     help="Of the hybrid methods: binary (labelled or target), per-domain.  [default: binary]",
 )
-@click.option("--alignment", "alignments", multiple=True,
+@click.option("--alignment", "alignments", multiple=True, callback=words,
               help=f"{', '.join(ALIGNMENTS)}; a+b acts one after the other; repeatable.  "
               "[default: quantile, affine+quantile]")  # fmt: skip
 @click.option(
@@ -188,7 +190,7 @@ def _suggest(
 def _flags(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags by dotted key; ``None`` marks one that was not given."""
     shift, t = flags.pop("shift"), flags.pop("t")
-    lists = {name: list(flags.pop(name)) for name in ("methods", "alignments")}
+    lists = {name: flags.pop(name) for name in ("methods", "alignments")}
     lists["auxiliary_shifts"] = [_auxiliary(text) for text in flags.pop("auxiliaries")]
     lists["calibration.families"] = separate(flags.pop("families"))
     given: dict[str, Any] = {f"train.{name}": value or None for name, value in lists.items()}

@@ -22,8 +22,9 @@ def test_a_flag_of_other_methods_is_refused(typed, flag):
     done = typed("train", "none.h5", *flag.split(), "--method", "dann")
     assert (done.code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert f"{name} changes nothing of dann; it is of " in done.stderr
-    both = typed("train", "none.h5", *flag.split(), "--method", "dann", "--method", FLAGS[flag])
-    assert "none.h5: no such file" in both.stderr
+    for both in (("dann", "--method", FLAGS[flag]), (f"dann,{FLAGS[flag]}",)):
+        done = typed("train", "none.h5", *flag.split(), "--method", *both)
+        assert "none.h5: no such file" in done.stderr
 
 
 def test_a_scan_refuses_it_too(typed):
