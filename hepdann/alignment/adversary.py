@@ -270,7 +270,6 @@ class AffineMap(LinearMap):
     """
 
     name: ClassVar[str] = "affine"
-    summary: ClassVar[str] = "affine map learned against a critic of the inputs"
 
     @classmethod
     def fit(

@@ -40,11 +40,6 @@ class Mapper(Protocol):
         """The name for :func:`hepdann.alignment.get`."""
         ...
 
-    @property
-    def summary(self) -> str:
-        """One line for help and reports."""
-        ...
-
     def fit(self, target: Target, source: Target, *, seed: int = 0) -> Alignment:
         """Fit on events, see :meth:`.Kind.fit`; no label is read."""
         ...

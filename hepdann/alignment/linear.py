@@ -74,7 +74,6 @@ class Moments(ArrayMap):
 
     name: ClassVar[str] = "moments"
     by_feature: ClassVar[bool] = True
-    summary: ClassVar[str] = "mean and width of each feature"
 
     factor: Floats
     offset: Floats
@@ -102,7 +101,6 @@ class GaussianTransport(LinearMap):
     """
 
     name: ClassVar[str] = "gaussian-ot"
-    summary: ClassVar[str] = "optimal transport between Gaussians: means and full covariances"
 
     @classmethod
     def fit(cls, target: Target, source: Target, *, seed: int = 0) -> Self:

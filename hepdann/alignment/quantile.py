@@ -33,7 +33,6 @@ class QuantileMap:
     """
 
     name: ClassVar[str] = "quantile"
-    summary: ClassVar[str] = "the whole distribution of each feature"
     by_feature: ClassVar[bool] = True
 
     target: tuple[Floats, ...]
@@ -229,7 +228,6 @@ class SlicedTransport:
     by: Floats
 
     name: ClassVar[str] = "sliced"
-    summary: ClassVar[str] = "iterated sliced transport along random axes"
 
     @classmethod
     def fit(

@@ -83,11 +83,6 @@ class Kind:
     name: str
 
     @property
-    def summary(self) -> str:
-        """One line for help and reports."""
-        return "; then ".join(_mapper(part).summary for part in self.name.split("+"))
-
-    @property
     def by_feature(self) -> bool:
         """Whether it maps every feature by itself, so that it can map those of objects."""
         return all(getattr(_mapper(part), "by_feature", False) for part in self.name.split("+"))
@@ -155,7 +150,7 @@ def as_mapper(name: str, candidate: object) -> Mapper:
         ConfigError: it is no such class.
     """
     mapper: Any = candidate
-    lacks = [part for part in ("fit", "from_dict", "summary") if not hasattr(mapper, part)]
+    lacks = [part for part in ("fit", "from_dict") if not hasattr(mapper, part)]
     if lacks or getattr(mapper, "name", None) != name:
         what = f"has no {' and no '.join(lacks)}" if lacks else f"does not say name = {name!r}"
         raise ConfigError(f"the alignment {name!r}: {candidate!r} {what}", where="train.alignments")

@@ -60,7 +60,6 @@ def test_the_names_of_a_configuration_are_those_of_the_room():
     assert alignment.names() == tuple(ALIGNMENTS)
     for name in (*ALIGNMENTS, "affine+quantile"):
         assert alignment.get(name).name == name
-        assert alignment.get(name).summary
     with pytest.raises(ConfigError, match="did you mean 'quantile'"):
         alignment.get("affine+quantil")
 

@@ -15,7 +15,7 @@ def stretch(x, t, generator, sigma):
 
 @hepdann.register.alignment("plugin-centre")
 class Centre:
-    name, summary = "plugin-centre", "the mean of each feature"
+    name = "plugin-centre"
 
     def __init__(self, move):
         self.move = move
