@@ -269,11 +269,13 @@ class DomainEvents:
             the mean is 1.
         label: (n_train,) class index, or the value that a regression estimates; ``None`` for a
             target.
-        x_validation: (F, n) scaled features of the validation split, a sample of it if large.
+        held: gives ``x_validation``, (F, n) scaled features of the validation split, a sample of it
+            if large; images are dense only while they are looked at.
         x_statistics: (F, m) training events that fix the normalisation statistics; of every
             domain equally many, a small one several times over.
         weight_statistics: (m,) weights of these.
-        x_watched: (F, k) the events of :func:`watched_rows`, whose scores an observer is shown.
+        watched: gives ``x_watched``, (F, k) the events of :func:`watched_rows`, whose scores an
+            observer is shown.
         images: whether an event is a row of pixels, or of objects.
         nuisance: (n_train, 1 + M) of labelled events: the weight that each has where a score is
             made independent of nuisances, and these; ``None`` unless a method needs them.
@@ -283,16 +285,26 @@ class DomainEvents:
     x: Tensor
     weight: Tensor
     label: Tensor | None
-    x_validation: Tensor
+    held: Callable[[], Tensor]
     weight_validation: Tensor
     label_validation: Tensor | None
     x_statistics: Tensor
     weight_statistics: Tensor
-    x_watched: Tensor
+    watched: Callable[[], Tensor]
     stream: Stream | None = None
     images: bool = False
     nuisance: Tensor | None = None
     weighted: bool = False
+
+    @property
+    def x_validation(self) -> Tensor:
+        """What ``held`` gives."""
+        return self.held()
+
+    @property
+    def x_watched(self) -> Tensor:
+        """What ``watched`` gives."""
+        return self.watched()
 
     @property
     def n_train(self) -> int:
@@ -324,6 +336,8 @@ def resident(
     def kind_of(source: Source) -> torch.dtype:
         return dtype if source.label.dtype.kind == "f" else torch.int64
 
+    x_validation = put(scaling.apply(held.features).T, dtype)
+    x_watched = put(scaling.apply(events.features[watched_rows(events)]).T, dtype)
     keep = epoch_order(len(train), _LARGEST_SAMPLE, seed=0, epoch=0, stream=STATISTICS)
     x, weight = put(scaling.apply(train.features), dtype), put(train.weight / mean, dtype)
     rows = torch.from_numpy(keep).to(device)
@@ -334,10 +348,10 @@ def resident(
         x=x,
         weight=weight,
         label=put(train.label, kind_of(train)) if isinstance(train, Source) else None,
-        x_validation=put(scaling.apply(held.features).T, dtype),
+        held=lambda: x_validation,
         weight_validation=put(held.weight / mean, dtype),
         label_validation=put(held.label, kind_of(held)) if isinstance(held, Source) else None,
-        x_watched=put(scaling.apply(events.features[watched_rows(events)]).T, dtype),
+        watched=lambda: x_watched,
         x_statistics=x[rows].T.contiguous(),
         weight_statistics=weight[rows],
         stream=stream,

@@ -215,7 +215,7 @@ class AdversarialNetwork(nn.Module):
 
     def _inputs(self, x: Tensor) -> Tensor:
         """What the extractor sees of a batch, behind which the classes of objects may stand."""
-        return x[:, : self.shape.inputs] if self.shape.objects else x
+        return x[..., : self.shape.inputs, :] if self.shape.objects else x
 
     def of_events(self, features: Tensor) -> Tensor:
         """The feature layer alone (K, H, n), without the logits of objects behind it."""
@@ -260,13 +260,17 @@ class AdversarialNetwork(nn.Module):
         return y
 
     @torch.no_grad()
-    def collect_statistics(self, *domains: Tensor, weight: Tensor | None = None) -> None:
+    def collect_statistics(self, *domains: Sequence[Tensor], weight: Tensor | None = None) -> None:
         """Fix the statistics of prediction from unlabelled events.
 
-        They are (K, F, n) of each of the D domains, source first and target last; batch
+        They are K times (F, n) of each of the D domains, source first and target last; batch
         normalisation of the perceptron weights them by (K, n of all domains), by default alike.
         """
-        self.extractor.collect([self._inputs(x) for x in domains], weight)
+        seen = [[self._inputs(x) for x in domain] for domain in domains]
+        if isinstance(self.extractor, CopiedExtractor):
+            self.extractor.collect(seen)  # one by one: images of all members are many
+        else:
+            self.extractor.collect([torch.stack(domain) for domain in seen], weight)
 
     def _predicted(self, x: Tensor, domain: int | Tensor) -> Tensor:
         return self.extractor.prediction(domain)(self._inputs(x).expand(self.members, -1, -1))

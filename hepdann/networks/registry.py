@@ -94,13 +94,13 @@ class Copies(nn.Module):
         """Map (K, in, batch) to (K, out, batch)."""
         return self.run(x, [{}] * len(x))
 
-    def run(self, x: Tensor, buffers: Sequence[dict[str, Tensor]]) -> Tensor:
+    def run(self, x: Tensor | Sequence[Tensor], buffers: Sequence[dict[str, Tensor]]) -> Tensor:
         """Likewise, each member with the buffers that it is given."""
         values = [value.unbind(0) for value in self.values]
         out = []
         for k, of_member in enumerate(buffers):
             given = {name: value[k] for name, value in zip(self._names, values, strict=True)}
-            with seeded(x.device, self._seeds[k], self._step, self._part):
+            with seeded(x[k].device, self._seeds[k], self._step, self._part):
                 out.append(functional_call(self.template, given | of_member, (x[k].T,)).T)
         return torch.stack(out)
 
@@ -168,16 +168,18 @@ class CopiedExtractor(Copies):
         passed = [self.run(part, self._buffers_of(d, kept=False)) for d, part in enumerate(parts)]
         return torch.cat(passed, dim=-1)
 
-    def collect(self, domains: Sequence[Tensor], _weight: Tensor | None = None) -> None:
-        """Fix the statistics of prediction from events (K, F, n) of each domain."""
+    def collect(self, domains: Sequence[Sequence[Tensor]]) -> None:
+        """Fix the statistics of prediction from events, K times (F, n) of each domain."""
         self.template.eval()  # no dropout
         for norm in self._norms:
             norm.train()
         for index, name in enumerate(self._buffer_names):
             if name.endswith("num_batches_tracked"):  # the same however often this was done before
                 self.get_buffer(f"seen{index}").zero_()
-        seen = domains if self.per_domain else [torch.cat(list(domains), dim=-1)] * self.domains
-        for d, x in enumerate(seen if self._norms else ()):
+        if not self.per_domain:
+            joined = [torch.cat(parts, dim=-1) for parts in zip(*domains, strict=True)]
+            domains = [joined] * self.domains
+        for d, x in enumerate(domains if self._norms else ()):
             self.run(x, self._buffers_of(d, kept=True))
         self.template.train(self.training)
 

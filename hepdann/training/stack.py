@@ -106,7 +106,7 @@ class Stack:
             ]
             weighted = any(slot.weighted for slot in slots)
             self.network.collect_statistics(
-                *(torch.stack([d.x_statistics for d in by_member]) for by_member in domains),
+                *([d.x_statistics for d in by_member] for by_member in domains),
                 weight=torch.cat(weights, dim=1).abs() if weighted else None,
             )
             yield self.network
