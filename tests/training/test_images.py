@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -55,6 +56,17 @@ def test_hits_are_the_rows_that_they_were_made_of(sides):
     flat = np.zeros(4 * hits.width, np.float32)
     flat[place] = value
     assert np.array_equal(flat.reshape(4, -1), rows[some])
+
+
+def test_images_are_dense_only_while_they_are_looked_at(sides):
+    (source, hits), _ = sides
+    events = resident_images(source, hits, device="cpu")
+    validation = np.flatnonzero(source.split == 1)
+    looked_at = events.x_validation
+    assert np.array_equal(looked_at.T.numpy(), hits[validation])
+    once = weakref.ref(looked_at)
+    del looked_at
+    assert once() is None
 
 
 def test_batches_show_every_image_once_an_epoch_with_its_own_label(sides, events):
