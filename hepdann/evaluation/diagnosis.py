@@ -295,7 +295,7 @@ def shift_verdict(diagnosis: Diagnosis) -> tuple[str, str]:
     """
     test, score, labels = diagnosis.test, diagnosis.score, diagnosis.labels
     differing = diagnosis.differing
-    figures = f"AUC {test.auc:.3f} ± {test.auc_error:.3f}, p = {diagnosis.p_value:.2g}"
+    figures = f"AUC {test.auc:.3f} ± {test.auc_error:.3f}, p = {diagnosis.p_value:.2g} of all tests"
     if not diagnosis.shift:
         return _no_shift(figures, differing)
     if labels is not None and labels.alone:
