@@ -280,10 +280,9 @@ def resident_images(
 
     x, weight = pixels(probed), weights(probed)
     rows = torch.arange(_PROBED, device=x.device) % len(x)
-    statistics = x if len(x) == _PROBED else x[rows]
     return DomainEvents(
         x=x, weight=weight, label=labels(probed), held=lambda: pixels(held).T,
         weight_validation=weights(held), label_validation=labels(held),
-        x_statistics=statistics.T, weight_statistics=weight[rows],
+        x_statistics=x[rows].T.contiguous(), weight_statistics=weight[rows],
         watched=lambda: pixels(watched_rows(events, images=True)).T, stream=stream, images=True,
     )  # fmt: skip
