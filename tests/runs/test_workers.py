@@ -151,7 +151,7 @@ def make_network(shape):
 
 
 class Still:
-    name, summary = "still", "moves nothing"
+    name, by_feature = "still", True
     fit = from_dict = None
 
 
@@ -179,7 +179,7 @@ def test_what_a_user_registered_reaches_a_worker(monkeypatch):
     ForkingPickler.loads(sent).register()
     assert networks.get("own") is make_network
     assert SHIFTS["stretch"].map is stretch
-    assert alignment.get("still").summary == "moves nothing"
+    assert alignment.get("still").by_feature
     assert methods.get("mine").phases is DANN_PHASES  # so that it shares their stack
 
 
