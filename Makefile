@@ -36,7 +36,7 @@ pytest: .venv/tested
 
 # Whole commands against those of the last release, in 3 minutes on an idle machine.
 bench: .venv/tested
-	$(BIN)/python benchmarks/regression.py
+	$(BIN)/python benchmarks/speed/regression.py
 
 install: .venv/installed
 	@echo "hepdann is installed: $(BIN)/hepdann --help"

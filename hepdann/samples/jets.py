@@ -1,8 +1,9 @@
 """Toy b jets distributed like the ALEPH sample: Z → qq̄ events, two jets each, of known flavour.
 
-``aleph.json`` is all that is known of that sample, written by benchmarks/fit_bjets.py from 33,968
-simulated jets: of each flavour, with and without a lepton, the marginal distributions and the
-Gaussian copula that ties them together. :data:`MISMODELLING` is all in which data differ from MC.
+``aleph.json`` is all that is known of that sample, written by benchmarks/aleph/fit_bjets.py from
+33,968 simulated jets: of each flavour, with and without a lepton, the marginal distributions and
+the Gaussian copula that ties them together. :data:`MISMODELLING` is all in which data differ from
+MC.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The health of every member: does its adversary work, has its training a named fault?
 
 Each fault says how it is recognised, and what mends it. The thresholds stand between the figures of
-twenty healthy trainings and of planted faults: ``benchmarks/health.py`` prints both, docs/health.md
-quotes them.
+twenty healthy trainings and of planted faults: ``benchmarks/checks/health.py`` prints both, and
+docs/health.md quotes them.
 """
 
 from __future__ import annotations

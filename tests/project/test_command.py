@@ -84,7 +84,7 @@ def test_importing_hepdann_costs_nothing():
 
 
 def test_help_loads_click_and_little_else():
-    """A count, for a time would depend on the machine; benchmarks/startup.py measures that."""
+    """A count, for a time depends on the machine; benchmarks/speed/startup.py measures that."""
     code = (
         "import contextlib, io, sys; sys.argv[1:] = ['--help']\n"
         "from hepdann_cli.main import main\n"

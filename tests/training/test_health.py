@@ -33,7 +33,7 @@ from hepdann.training.health_figures import FIGURES, examine
 from hepdann.training.probes import discriminant_scores, probe_of, weighted_auc
 from hepdann.training.settings import threads
 
-_path = Path(__file__).parents[2] / "benchmarks" / "health_plants.py"
+_path = Path(__file__).parents[2] / "benchmarks" / "checks" / "health_plants.py"
 _spec = importlib.util.spec_from_file_location("health_plants", _path)
 health_plants = importlib.util.module_from_spec(_spec)
 sys.modules["health_plants"] = health_plants  # dataclasses look their module up

@@ -23,7 +23,7 @@ from ...training import Member
 from ..stacks.plan import SourceIndices, StackPlan, group_members, oracles, seeds_of
 
 # Members times events of a step: activations of a stack stay in a core's cache, and the cost of
-# calling torch is shared (benchmarks/scan.py).
+# calling torch is shared (benchmarks/speed/scan.py).
 _EVENTS = 4096
 _LARGEST = 40
 
