@@ -97,3 +97,16 @@ def test_maps_and_networks_are_fitted_at_the_estimated_fractions(run):
     reached = {name: block["target"]["accuracy"] for name, block in run.metrics["methods"].items()}
     assert reached["quantile"] > reached["source-only"]
     assert reached["dann"] > reached["source-only"]
+
+
+def test_a_scan_has_the_figures_of_the_run(run, tmp_path):
+    scan = hepdann.scan(
+        run.folder.parent / "tensors.h5", methods=["dann"], lambda_=[1.0],
+        alignments=["quantile"], seeds=1, epochs=6, output=tmp_path / "scan",
+    )  # fmt: skip
+    methods = [str(name) for name in scan.table["method"]]
+    for name in ("source-only", "quantile", "source-only+prior"):
+        for domain in ("mc", "target"):
+            expected = run.metrics["methods"][name][domain]["accuracy"]
+            reached = scan.table[f"{domain}_accuracy"][methods.index(name)]
+            assert reached == pytest.approx(expected, abs=1e-6)

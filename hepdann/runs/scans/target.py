@@ -206,7 +206,6 @@ class TargetRun(TargetMaps):
             return known
         networks, judge = self.source_only.networks, self.judge
         last = networks[-1]
-        mc = self._score(last, judge.mc, 0)
         teacher = SOURCE_ONLY
         if self.names:
             teacher = teacher_of(residuals_of(self.domains, self.fitted)) or SOURCE_ONLY
@@ -217,7 +216,7 @@ class TargetRun(TargetMaps):
             for network in networks:
                 scores = self._score_aligned(network, name, events)
                 judge.watch(epochs, list(scores[:, judge.watched]), None)
-            target = self._score_aligned(last, name, events)
+            mc, target = (self._score_aligned(last, name, one) for one in (judge.mc, events))
             seeds = SeedGroup(name, None, tuple(range(len(self.source_only.seeds))))
             one, group = self._judge(
                 seeds, mc, target, epochs, self.source_only.history, self.source_only.seeds, None
