@@ -132,7 +132,7 @@ def _spectators(inputs: Sequence[Input], convert: ConvertConfig, label: str | No
     taken |= {*convert.weights.values(), *(f.name for f in convert.feature_configs() or ())}
     mc = [entry for entry in inputs if entry.domain == "mc"] or list(inputs)
     branches = common(mc).values()
-    counters = {branch.counter for branch in branches}
+    counters = {b.counter for b in branches if b.counter == f"n{b.name}"}  # uproot writes these
     return [
         branch.name
         for branch in branches
