@@ -295,7 +295,8 @@ def shift_verdict(diagnosis: Diagnosis) -> tuple[str, str]:
     """
     test, score, labels = diagnosis.test, diagnosis.score, diagnosis.labels
     differing = diagnosis.differing
-    figures = f"AUC {test.auc:.3f} ± {test.auc_error:.3f}, p = {diagnosis.p_value:.2g} of all tests"
+    p = f"p = {diagnosis.p_value:.2g}" if diagnosis.p_value else "p < 1e-300"
+    figures = f"AUC {test.auc:.3f} ± {test.auc_error:.3f}, {p} of all tests"
     if not diagnosis.shift:
         return _no_shift(figures, differing)
     if labels is not None and labels.alone:

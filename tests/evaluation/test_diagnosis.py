@@ -16,7 +16,7 @@ from hepdann.evaluation import (
     label_shift,
     score_effect,
 )
-from hepdann.evaluation.diagnosis import _against
+from hepdann.evaluation.diagnosis import _against, shift_verdict
 from hepdann.plotting import feature_shifts, plot_diagnosis
 from hepdann.stats.two_sample import FeatureShift, TwoSample, smallest_p_value
 from hepdann.tensors import Source, Target
@@ -170,6 +170,8 @@ def test_the_sentence_says_what_was_found():
     shift = diagnose(*sides, NAMES, permutations=199)
     assert "most in pt" in shift.sentence
     assert "source-only" in shift.sentence
+    far = replace(shift, test=replace(shift.test, p_value=0.0))
+    assert "p < 1e-300 of all tests" in shift_verdict(far)[1]
 
 
 def test_a_difference_in_how_features_go_together_is_found():
