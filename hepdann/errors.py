@@ -46,7 +46,7 @@ class Interrupted(RunError):  # noqa: N818 (it is what was asked for)
     """A training was stopped as it was asked to be, and can be resumed from its checkpoint."""
 
 
-def refuse(*cases: tuple[object, str, str, str]) -> None:
+def refuse_first(*cases: tuple[object, str, str, str]) -> None:
     """Raise a :class:`ConfigError` of the first case whose condition holds.
 
     Each case is its condition, what is wrong, the setting, and what the user can do.

@@ -74,7 +74,7 @@ class Registry(Mapping[str, T]):
         """What a name stands for, imported now.
 
         Raises:
-            UnknownNameError: there is none of that name; the nearest is given.
+            UnknownNameError: there is none of that name; the nearest_name is given.
             ConfigError: several packages claim it, or the one that has it cannot be imported.
         """
         if name in self._registered:
@@ -189,7 +189,7 @@ def _package(entry: EntryPoint) -> str:
     return f"the package {entry.dist.name}" if entry.dist else entry.value
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """The known name that ``name`` was most likely meant to be, ``None`` if none is near.
 
     Case, hyphens and underscores do not count.
@@ -206,8 +206,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def suggestion(
     name: str, known: Sequence[str], otherwise: str = "there are", *, quoted: bool = False
 ) -> str:
-    """What to take in place of an unknown name: the nearest one, else all that there are."""
-    near = nearest(name, known)
+    """What to take in place of an unknown name: the nearest_name one, else all that there are."""
+    near = nearest_name(name, known)
     if near is None:
         return f"{otherwise} {', '.join(known) or 'none'}"
     return f"did you mean '{near}'?" if quoted else f"did you mean {near}?"

@@ -224,7 +224,7 @@ def coverage(x: Table, label: Any, toys: int) -> None:
 def power(x: Table, label: Any, seeds: Sequence[int]) -> None:
     """How often fractions move by two errors, no others explain that, and no free map either."""
     from hepdann.calibration import Calibration, calibrate, fit_family
-    from hepdann.calibration.families import Chain
+    from hepdann.calibration.families import FamilyChain
 
     print(
         "\n| the data have | deals | fractions moved | no mixture | not closed |\n"
@@ -238,7 +238,7 @@ def power(x: Table, label: Any, seeds: Sequence[int]) -> None:
         counts = np.zeros(3, int)
         for seed in seeds:
             source, target, _ = sides(change, None, x, label, SIZES, seed)
-            fit = fit_family(Chain(()), source.part("train"), target.part("train"))
+            fit = fit_family(FamilyChain(()), source.part("train"), target.part("train"))
             share = np.bincount(source.label) / len(source)
             known = Calibration(None, source.classes, fit.fractions, fit.fraction_error, share)
             moved = known.moved(2.0)

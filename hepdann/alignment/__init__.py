@@ -18,14 +18,14 @@ from .registry import Chain, Kind, ObjectMap, from_dict, get, names, register
 
 if TYPE_CHECKING:
     from .adversary import AffineMap
-    from .fraction import FractionEstimate, estimate_fractions, reweighted, source_fractions
+    from .fraction import FractionEstimate, at_fractions, estimate_fractions, source_fractions
     from .linear import GaussianTransport, LinearMap, Moments
     from .quantile import QuantileMap, SlicedTransport
 
 __all__ = [
     "AffineMap", "Alignment", "Chain", "FractionEstimate", "GaussianTransport", "Kind", "LinearMap",
-    "Mapper", "Moments", "ObjectMap", "QuantileMap", "SlicedTransport", "estimate_fractions",
-    "from_dict", "get", "names", "register", "reweighted", "source_fractions",
+    "Mapper", "Moments", "ObjectMap", "QuantileMap", "SlicedTransport", "at_fractions",
+    "estimate_fractions", "from_dict", "get", "names", "register", "source_fractions",
 ]  # fmt: skip
 
 __getattr__ = getter(__name__)

@@ -101,7 +101,7 @@ def source_fractions(source: Source) -> Floats:
     return np.asarray(sums / sums.sum())
 
 
-def reweighted(source: Source, fractions: NDArray[np.floating]) -> Source:
+def at_fractions(source: Source, fractions: NDArray[np.floating]) -> Source:
     """The source with weights that give its classes the fractions (C,).
 
     The sum of the weights stays.
@@ -278,7 +278,7 @@ class _Problem:
         parts = self.partitions[: None if drawn is None else 1]
         rows = drawn or [np.arange(len(events)) for events in (self.source, self.target)]
         source, target = self.source.take(rows[0]), self.target.take(rows[1])
-        source, base = reweighted(source, fractions), self.base[rows[0]]
+        source, base = at_fractions(source, fractions), self.base[rows[0]]
         x = self.kind.fit(target, source, seed=self.seed).apply(target.features)
         w, v = (np.asarray(e.weight / e.weight.sum(), np.float64) for e in (source, target))
         known, bins = self.of_source[: len(parts)], binned(x, self.fine)
@@ -318,7 +318,7 @@ class _Problem:
         nothing. On those both samples have equal distributions of each feature, on which no tree
         would begin; a blur of a tenth of the features' widths, the same for both, lets it.
         """
-        source, target = reweighted(self.source, fractions), self.target
+        source, target = at_fractions(self.source, fractions), self.target
         weights = [
             np.asarray(e.weight / np.abs(e.weight).mean(), np.float64) for e in (source, target)
         ]

@@ -6,11 +6,11 @@ from .families import Detector, Family, ShiftFamily, family, same_families, shif
 from .fit import FamilyFit, fit_family
 from .images import image_families
 from .objects import ObjectSource, ObjectTarget, object_families
-from .result import Calibration, CalibrationReport, Candidate, Profile, with_parameter
+from .result import Calibration, CalibrationReport, FamilyCandidate, Profile, with_parameter
 from .search import calibrate
 
 __all__ = [
-    "Calibration", "CalibrationReport", "Candidate", "Detector", "Family", "FamilyFit",
+    "Calibration", "CalibrationReport", "Detector", "Family", "FamilyCandidate", "FamilyFit",
     "ObjectSource", "ObjectTarget", "Profile", "ShiftFamily", "calibrate", "family", "fit_family",
     "image_families", "object_families", "same_families", "shift_families", "with_parameter",
 ]  # fmt: skip

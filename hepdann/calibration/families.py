@@ -190,7 +190,7 @@ class Detector(Family):
 
 
 @dataclass(frozen=True, eq=False)
-class Chain(Family):
+class FamilyChain(Family):
     """Families one after the other, the first one first; without any, the identity."""
 
     parts: tuple[Family, ...]
@@ -337,7 +337,7 @@ def parsed(
     """
     usual = usual or names
     parts = [_part(part, names, sigma, known, usual) for part in re.split(r"\+(?![^(]*\))", text)]
-    return parts[0] if len(parts) == 1 else Chain(tuple(parts))
+    return parts[0] if len(parts) == 1 else FamilyChain(tuple(parts))
 
 
 def _part(

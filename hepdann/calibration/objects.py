@@ -19,7 +19,7 @@ from .. import shifts
 from ..errors import ConfigError
 from ..shifts.noise import EventSeed, Seed, seed_of_table
 from ..tensors import Collection, Objects, Source, Target, object_figures
-from .families import Chain, Detector, Family, Parameter, parsed
+from .families import Detector, Family, FamilyChain, Parameter, parsed
 
 Floats = NDArray[np.float64]
 
@@ -176,6 +176,6 @@ def object_family(text: str, objects: Objects, names: Sequence[str]) -> Family:
     usable = [n for n in shifts.names() if not shifts.registry.lookup(n).images]
     known = {name: partial(_shift, name, objects) for name in usable}
     made = parsed(text, full, np.nan_to_num(np.concatenate(sigma)), known)
-    parts = made.parts if isinstance(made, Chain) else (made,)
+    parts = made.parts if isinstance(made, FamilyChain) else (made,)
     parts = tuple(ObjectDetector(**vars(p)) if isinstance(p, Detector) else p for p in parts)
-    return Chain(parts) if len(parts) > 1 else parts[0]
+    return FamilyChain(parts) if len(parts) > 1 else parts[0]

@@ -14,7 +14,7 @@ from ..shifts import FittedShift
 from ..shifts.noise import EventSeed, Seed, identities
 from ..stats.figure import Figure
 from ..tensors import Collection, Objects, Source, Target
-from .families import Chain, Detector, Family, FittedMap, ShiftFamily
+from .families import Detector, Family, FamilyChain, FittedMap, ShiftFamily
 from .fit import FamilyFit
 from .free import FreeMap, FreeObjects
 from .mixture import Mixture, mixture_of
@@ -194,7 +194,7 @@ def stored_family(stored: Mapping[str, Any]) -> Family:
     if kind in fitted:
         return fitted[kind].from_dict(stored)
     if kind == "chain":
-        return Chain(tuple(map(stored_family, stored["parts"])))
+        return FamilyChain(tuple(map(stored_family, stored["parts"])))
     plain = kind.removeprefix(OF_OBJECTS)
     if plain == "shift":
         shift = FittedShift.from_dict(stored)
@@ -213,7 +213,7 @@ def stored_family(stored: Mapping[str, Any]) -> Family:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class FamilyCandidate:
     """A family that was tried.
 
     Attributes:
@@ -267,7 +267,7 @@ class CalibrationReport:
     """
 
     calibration: Calibration
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[FamilyCandidate, ...]
     before: Figure
     after: Figure
     held: bool

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alignment import estimate_fractions, reweighted
+from ..alignment import at_fractions, estimate_fractions
 from ..alignment.base import drawn
 from ..stats.figure import Figure
 from ..stats.threads import one_thread, side_by_side
 from ..stats.two_sample import SIGNIFICANT, separation
 from ..tensors import Source, Target
-from .families import Chain, Family, FittedMap, family, shift_families
+from .families import Family, FamilyChain, FittedMap, family, shift_families
 from .fit import FamilyFit, explored, finite, fit_from, problems_of
 from .free_fit import fit_free, fit_free_objects
 from .mixture import Mixture, mixture_of
 from .objects import ObjectSource, ObjectTarget, figures, inputs_of, object_families, object_family
 from .refiner import fit_refiner
-from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
+from .result import Calibration, CalibrationReport, FamilyCandidate, Profile, parameters_of, verdict
 
 Floats = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def calibrate(
     mc_judge, judge = mc.take(mc.split != 0), target.take(target.split != 0)
     search = _Search(mc, target, names, hold_fractions, reference, seed, made)
     wanted = tuple(dict.fromkeys(families or made or search.usual))
-    identity = fit_from(search.whole, Chain(()), np.zeros(0))
+    identity = fit_from(search.whole, FamilyChain(()), np.zeros(0))
     tried = search.explore([text for text in wanted if text not in search.others])
     fits = [identity, *(fit_from(search.whole, *entry[1:]) for entry in tried[:_JUDGED])]
 
@@ -128,13 +128,13 @@ def calibrate(
 
 def _candidates(
     options: Sequence[tuple[FamilyFit, Figure]], rest: Sequence[tuple[float, Family, Floats]]
-) -> tuple[Candidate, ...]:
+) -> tuple[FamilyCandidate, ...]:
     """What was judged, the identity first, and families of which only the distance is known."""
     first, *others = [
-        Candidate(f.family.name, len(f.theta), f.distance, figure, parameters_of(f))
+        FamilyCandidate(f.family.name, len(f.theta), f.distance, figure, parameters_of(f))
         for f, figure in options
     ]
-    others += [Candidate(one.name, len(one.parameters), d, None) for d, one, _ in rest]
+    others += [FamilyCandidate(one.name, len(one.parameters), d, None) for d, one, _ in rest]
     return first, *sorted(others, key=lambda c: c.distance)
 
 
@@ -278,7 +278,7 @@ class _Search:
 
     def _at(self, share: Floats) -> Source:
         """The MC at class fractions of the data."""
-        return reweighted(self.mc, share) if share.all() else self.mc
+        return at_fractions(self.mc, share) if share.all() else self.mc
 
     def _free_at(self, share: Floats, seed: int | None = None, **options: int) -> FamilyFit:
         """At class fractions of the data, which it would swallow: they are held."""

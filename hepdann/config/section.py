@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ..errors import ConfigError
-from ..registry import ALIGNMENTS, CALIBRATED, METHODS, PARAMETRISED, SHIFTS, Registry, nearest
+from ..registry import ALIGNMENTS, CALIBRATED, METHODS, PARAMETRISED, SHIFTS, Registry, nearest_name
 
 if TYPE_CHECKING:
     from ..expressions import Expression
@@ -62,7 +62,7 @@ def _scaled_name(text: str) -> str | None:
 
 def proposal(name: str, known: Iterable[str], otherwise: str) -> str:
     """The known name that was most likely meant, or else what to do."""
-    near = nearest(name, known)
+    near = nearest_name(name, known)
     return f"did you mean '{near}'?" if near else otherwise
 
 
@@ -169,7 +169,7 @@ def check_roles(samples: list[SampleConfig]) -> None:
             )
 
 
-def has_images(convert: ConvertConfig) -> bool:
+def names_images(convert: ConvertConfig) -> bool:
     """Whether images are converted, of which the segment of a vertex or the file has the class."""
     return convert.images is not None or "pictures" in convert.model_fields_set
 
@@ -188,7 +188,7 @@ def check_classes(config: ConversionConfig) -> None:
             mend=proposal(sample.class_, names, "add it there"),
         )
     bare = [s.name for s in samples if s.role == "mc" and s.class_ is None]
-    if bare and convert.label is None and not has_images(convert):
+    if bare and convert.label is None and not names_images(convert):
         refuse(
             f"there is no label, and no class for sample {_list(bare)}",
             *("convert", "label"),

@@ -14,10 +14,10 @@ from torch import nn
 
 from ..alignment import Alignment, Moments, ObjectMap
 from ..calibration import Calibration, Detector, with_parameter
-from ..calibration.families import Chain
+from ..calibration.families import FamilyChain
 from ..domains import Scaling
 from ..errors import RunError
-from ..inference import Branch, Combination, FoldMean, Part, Step
+from ..inference import Combination, FoldMean, NetworkSteps, Part, Step
 from ..networks import DeepSet, ObjectNorm, ObjectsNetwork, ViewsNetwork
 from ..networks.perceptron import Linear, extractor_layers, head_layers
 from ..networks.registry import CopiedExtractor, Copies
@@ -288,7 +288,7 @@ class Scorer:
             return members[0]
         return self.graph.mul(reduce(self.graph.add, members), 1 / len(members))
 
-    def _members(self, step: Branch | Combination) -> list[Value]:
+    def _members(self, step: NetworkSteps | Combination) -> list[Value]:
         if isinstance(step, Combination):
             return self._combined(step)
         x = self._scaled(step)
@@ -303,7 +303,7 @@ class Scorer:
         ones = np.ones((len(factors), len(factors)))
         return [self.graph.div(scores, self.graph.gemm(scores, ones)) for scores in moved]
 
-    def _scaled(self, step: Branch) -> Value | Images | ObjectInputs:
+    def _scaled(self, step: NetworkSteps) -> Value | Images | ObjectInputs:
         features = self.events
         if isinstance(features, tuple):  # pixels are neither mapped nor scaled
             return features
@@ -373,7 +373,7 @@ def _scaled_and_moved(calibration: Calibration, width: int) -> Moments:
     """
     fit, x = calibration.fit, np.stack([np.zeros(width), np.ones(width)])
     if fit is not None:
-        parts = fit.family.parts if isinstance(fit.family, Chain) else (fit.family,)
+        parts = fit.family.parts if isinstance(fit.family, FamilyChain) else (fit.family,)
         if not all(isinstance(part, Detector) and part.kind != "smear" for part in parts):
             raise RunError(
                 f"MC passes a calibration before this network, {calibration.name}, which is not "

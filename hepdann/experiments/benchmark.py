@@ -17,7 +17,7 @@ from ..outputs import write_whole
 from ..parallel import Executor, processes_for
 from ..registry import ORACLE
 from ..runs.progress import Report, silent
-from .plans import Plan, plan
+from .plans import BenchmarkPlan, plan
 from .trial import MemberResult, Plane, Trial, mean_score_accuracy
 
 COLUMNS = {
@@ -31,7 +31,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Figure:
+class SeedMean:
     """A mean over seeds.
 
     Attributes:
@@ -43,7 +43,7 @@ class Figure:
     std: float | None
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Figure:
+    def of(cls, values: Sequence[float]) -> SeedMean:
         """Mean and standard deviation of some values, at least one."""
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
         return cls(float(np.mean(values)), spread)
@@ -73,9 +73,9 @@ class Line:
     experiment: str
     method: str
     seeds: int
-    last: Figure
-    chosen: Figure
-    peeked: Figure
+    last: SeedMean
+    chosen: SeedMean
+    peeked: SeedMean
     mean_score: float | None
     paper: float | None
     more: dict[str, float]
@@ -212,7 +212,7 @@ def _write(folder: Path, table: Table) -> None:
     write_whole(folder / "table.md", table.markdown().encode())
 
 
-def _table_of(work: Plan, results: dict[str, list[MemberResult]]) -> Table:
+def _table_of(work: BenchmarkPlan, results: dict[str, list[MemberResult]]) -> Table:
     """The lines of what was trained so far, in the order of the plan."""
     groups: dict[tuple[str, str], list[MemberResult]] = {}
     planes: dict[str, Plane] = {}
@@ -236,7 +236,7 @@ def _table_of(work: Plan, results: dict[str, list[MemberResult]]) -> Table:
     return Table(work.name, lines, (*_sentences(work, lines), *notes), planes)
 
 
-def _with_mean_scores(work: Plan, table: Table) -> Table:
+def _with_mean_scores(work: BenchmarkPlan, table: Table) -> Table:
     """The same with the accuracies of mean scores where each network is a trial of its own."""
     trials: dict[tuple[str, str], list[Trial]] = {}
     for experiment, trial in work.trials:
@@ -252,7 +252,9 @@ def _with_mean_scores(work: Plan, table: Table) -> Table:
     return replace(table, lines=tuple(lines))
 
 
-def _line(experiment: str, title: str, members: Sequence[MemberResult], work: Plan) -> Line:
+def _line(
+    experiment: str, title: str, members: Sequence[MemberResult], work: BenchmarkPlan
+) -> Line:
     """One method: λ of the plan in the last epoch, the λ that is chosen, and the peeked one."""
     by_lambda: dict[float, list[MemberResult]] = {}
     for member in members:
@@ -277,16 +279,16 @@ def _line(experiment: str, title: str, members: Sequence[MemberResult], work: Pl
         experiment,
         title,
         len(seeds),
-        Figure.of([m["last"] for m in usual]),
-        Figure.of([m[column] for m in chosen]),
-        Figure.of(peeked),
+        SeedMean.of([m["last"] for m in usual]),
+        SeedMean.of([m[column] for m in chosen]),
+        SeedMean.of(peeked),
         chosen[0].get("mean_score"),
         work.paper.get((experiment, title)),
         more,
     )
 
 
-def _sentences(work: Plan, lines: Sequence[Line]) -> list[str]:
+def _sentences(work: BenchmarkPlan, lines: Sequence[Line]) -> list[str]:
     """What the lines come to."""
     of = {(line.experiment, line.method): line for line in lines}
     pairs = [

@@ -60,7 +60,7 @@ Shipped = Callable[[str], Config]  # a shipped configuration, for so many seeds 
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchmarkPlan:
     """The trainings of a benchmark.
 
     Attributes:
@@ -76,7 +76,9 @@ class Plan:
     lambda_: float = 1.0
 
 
-def plan(name: str, output: Path, data: Path | None, seeds: int, epochs: int | None = None) -> Plan:
+def plan(
+    name: str, output: Path, data: Path | None, seeds: int, epochs: int | None = None
+) -> BenchmarkPlan:
     """What a benchmark trains; files that several trainings share are made.
 
     The arguments are those of :func:`.benchmark`, the name is one of :data:`NAMES`.
@@ -129,7 +131,7 @@ def make_moons(path: Path, seed: int = 0) -> None:
     )  # fmt: skip
 
 
-def _moons(output: Path, data: Path | None, shipped: Shipped) -> Plan:
+def _moons(output: Path, data: Path | None, shipped: Shipped) -> BenchmarkPlan:
     """The paper's network, and a deeper one whose λ reverse validation chooses."""
     del data
     train = shipped("moons").train.model_copy(update={"alignments": [], "workers": 1})
@@ -167,10 +169,10 @@ def _moons(output: Path, data: Path | None, shipped: Shipped) -> Plan:
         title="dann, two layers of 50",
     )
     trials = (experiment, paper), (experiment, beyond)
-    return Plan("moons", trials, {(experiment, "dann"): 1.0}, train.lambda_)
+    return BenchmarkPlan("moons", trials, {(experiment, "dann"): 1.0}, train.lambda_)
 
 
-def _amazon(output: Path, data: Path | None, shipped: Shipped) -> Plan:
+def _amazon(output: Path, data: Path | None, shipped: Shipped) -> BenchmarkPlan:
     folder, config = _data(data, "amazon"), shipped("amazon")
     train = config.train.model_copy(update={"alignments": [], "oracle": False, "workers": 1})
     trials: list[tuple[str, Trial]] = []
@@ -190,10 +192,10 @@ def _amazon(output: Path, data: Path | None, shipped: Shipped) -> Plan:
         trials.append((experiment, trial))
         network, dann = _REVIEWS[experiment]
         paper |= {(experiment, "source-only"): network, (experiment, "dann"): dann}
-    return Plan("amazon", tuple(trials), paper, train.lambda_)
+    return BenchmarkPlan("amazon", tuple(trials), paper, train.lambda_)
 
 
-def _digits(output: Path, data: Path | None, shipped: Shipped) -> Plan:
+def _digits(output: Path, data: Path | None, shipped: Shipped) -> BenchmarkPlan:
     experiment, path, mnist = "MNIST → MNIST-M", output / "mnist-m.h5", output / "mnist-m"
     if not path.exists():
         from ..readers.pictures.convert import picture_ref
@@ -209,10 +211,12 @@ def _digits(output: Path, data: Path | None, shipped: Shipped) -> Plan:
         )  # fmt: skip
         _convert(path, mc, target, truth, shipped("mnist-m"))
     trials = _trials(experiment, path, output, shipped("mnist-m"))
-    return Plan("digits", trials, {(experiment, method): _DIGITS[method] for method in _DIGITS})
+    return BenchmarkPlan(
+        "digits", trials, {(experiment, method): _DIGITS[method] for method in _DIGITS}
+    )
 
 
-def _signs(output: Path, data: Path | None, shipped: Shipped) -> Plan:
+def _signs(output: Path, data: Path | None, shipped: Shipped) -> BenchmarkPlan:
     """As the paper, and with contrast, jitter and domain normalisation in every line."""
     from ..samples import write_signs
 
@@ -228,10 +232,12 @@ def _signs(output: Path, data: Path | None, shipped: Shipped) -> Plan:
         *_trials(experiment, output / "signs.h5", output, shipped("signs")),
         *_trials(*jitter, shipped("signs-jitter"), _LINES[:3]),
     )
-    return Plan("signs", trials, {(experiment, method): _SIGNS[method] for method in _SIGNS})
+    return BenchmarkPlan(
+        "signs", trials, {(experiment, method): _SIGNS[method] for method in _SIGNS}
+    )
 
 
-def _numbers(output: Path, data: Path | None, shipped: Shipped) -> Plan:
+def _numbers(output: Path, data: Path | None, shipped: Shipped) -> BenchmarkPlan:
     """MNIST to drawn numbers and back, as many of either as MNIST has in its smaller part."""
     from ..samples import write_numbers
 
@@ -246,7 +252,7 @@ def _numbers(output: Path, data: Path | None, shipped: Shipped) -> Plan:
         if not path.exists():
             _convert(path, ends[source], ends[target], ends[target], config)
         trials += _trials(f"{source} → {target}", path, folder, config, _LINES[:4])
-    return Plan("numbers", tuple(trials), {})
+    return BenchmarkPlan("numbers", tuple(trials), {})
 
 
 def _convert(
@@ -298,7 +304,7 @@ def _trials(
     return tuple(trials)
 
 
-_PLANS: dict[str, Callable[[Path, Path | None, Shipped], Plan]] = {
+_PLANS: dict[str, Callable[[Path, Path | None, Shipped], BenchmarkPlan]] = {
     "moons": _moons,
     "amazon": _amazon,
     "digits": _digits,

@@ -10,11 +10,21 @@
 from .model import NO_FOLD, InputColumns, Model, object_scores, prior_corrected
 from .prediction import PredictedFile, Prediction, predict
 from .predictor import Predictor, known_events, load_model, open_predictor, save_model
-from .steps import Branch, Combination, FoldMean, Inputs, Mixture, Part, Scores, Step, corrected
+from .steps import (
+    Combination,
+    FoldMean,
+    Inputs,
+    MethodMean,
+    NetworkSteps,
+    Part,
+    Scores,
+    Step,
+    corrected,
+)
 
 __all__ = [
-    "NO_FOLD", "Branch", "Combination", "FoldMean", "InputColumns", "Inputs",
-    "Mixture", "Model", "Part", "PredictedFile", "Prediction", "Predictor", "Scores", "Step",
+    "NO_FOLD", "Combination", "FoldMean", "InputColumns", "Inputs", "MethodMean", "Model",
+    "NetworkSteps", "Part", "PredictedFile", "Prediction", "Predictor", "Scores", "Step",
     "corrected", "known_events", "load_model", "object_scores", "open_predictor", "predict",
     "prior_corrected", "save_model",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from ..networks.shape import ObjectShape, ViewShape
 from ..registry import ORACLE, PARAMETRISED, PRIOR, SOURCE_ONLY, calibration_of, method_of
 from ..tensors import Collection, Objects, Tensors, fold_of
 from ..tensors.arrays import columns, numbers, table_columns
-from .steps import Branch, Combination, FoldMean, Inputs, Mixture, Part, Scores, Step
+from .steps import Combination, FoldMean, Inputs, MethodMean, NetworkSteps, Part, Scores, Step
 
 if TYPE_CHECKING:
     from ..calibration import Calibration
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DOMAINS = {"source": 0, "target": 1}
 
 
-def prior_corrected(correction: tuple[float, ...] | None) -> dict[str, Mixture]:
+def prior_corrected(correction: tuple[float, ...] | None) -> dict[str, MethodMean]:
     """Source-only with its scores on the target brought to the target's class fractions.
 
     Source: Saerens, Latinne and Decaestecker, Neural Computation 14 (2002) 21, equation 2.4.
@@ -34,7 +34,7 @@ def prior_corrected(correction: tuple[float, ...] | None) -> dict[str, Mixture]:
         correction: (C,) logarithm of the target's over the source's fraction of each class;
             ``None`` where these do not differ, which gives nothing.
     """
-    return {} if correction is None else {PRIOR: Mixture((SOURCE_ONLY,), (correction,))}
+    return {} if correction is None else {PRIOR: MethodMean((SOURCE_ONLY,), (correction,))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Model:
     scaling: Scaling
     alignments: dict[str, Alignment]
     parts: dict[str, Part]
-    mixtures: dict[str, Mixture] = field(default_factory=dict)
+    mixtures: dict[str, MethodMean] = field(default_factory=dict)
     correction: tuple[float, ...] | None = None
     views: tuple[ViewShape, ...] = ()
     missing: dict[str, float] = field(default_factory=dict)
@@ -153,7 +153,7 @@ class Model:
 
     def _steps(
         self, method: str, domain: str, errors: float, plain: bool = False
-    ) -> Branch | Combination:
+    ) -> NetworkSteps | Combination:
         """See :meth:`steps`; ``plain`` of MC as a part of a mixture that is moved to MC's share."""
         target = domain == "target"
         if method in self.mixtures:
@@ -170,7 +170,7 @@ class Model:
         if calibration is not None and errors:
             calibration = calibration.varied(errors)
         scaling = self.scaling.with_parameter() if aware else self.scaling
-        return Branch(
+        return NetworkSteps(
             mapped=(self.alignments[aligned] if aligned else None) if target else calibration,
             scaling=None if self.views else scaling,
             part=part,

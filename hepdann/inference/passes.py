@@ -77,7 +77,7 @@ def feature_layer(
     return np.concatenate([layers[start] for start in sorted(layers)])
 
 
-def object_scores(
+def network_object_scores(
     network: AdversarialNetwork, inputs: Objects, scaling: Scaling | None, statistics: Statistics
 ) -> tuple[NDArray[np.float32], ...]:
     """Class probabilities (objects, C) of each collection whose objects have classes.

@@ -29,7 +29,7 @@ from ..store.reading import read_metrics
 from ..store.scores_reader import open_scores
 from ..tensors import Objects
 from .model import DOMAINS, InputColumns, Model, collections_of, folds_of
-from .steps import Inputs, Mixture, Part, Scores, Step
+from .steps import Inputs, MethodMean, Part, Scores, Step
 
 
 def save_model(model: Model, path: str | Path) -> None:
@@ -132,7 +132,7 @@ def _model(header: ModelHeader, tensors: dict[str, NDArray[Any]]) -> Model:
         {name: from_dict(stored) for name, stored in header.alignments.items()},
         {name: _part(name, stored, tensors) for name, stored in header.methods.items()},
         {
-            name: Mixture(tuple(m.parts), tuple(tuple(o) for o in m.offsets), tuple(m.weights))
+            name: MethodMean(tuple(m.parts), tuple(tuple(o) for o in m.offsets), tuple(m.weights))
             for name, m in header.mixtures.items()
         },
         None if header.correction is None else tuple(header.correction),

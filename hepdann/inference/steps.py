@@ -128,7 +128,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Branch:
+class NetworkSteps:
     """One stack of networks with what stands before and behind it; the steps act in this order.
 
     Attributes:
@@ -180,7 +180,7 @@ class Branch:
         NaN behind a calibration, which may lose some.
         """
         from ..calibration import Calibration
-        from .passes import object_scores
+        from .passes import network_object_scores
 
         if isinstance(self.mapped, Calibration):
             classes = self.part.shape.object_classes
@@ -188,7 +188,7 @@ class Branch:
             return tuple(np.full(size, np.nan, np.float32) for size in sizes)
         mapped = self._inputs(inputs)
         assert isinstance(mapped, Objects)
-        return object_scores(self.part.network, mapped, self.scaling, self.statistics)
+        return network_object_scores(self.part.network, mapped, self.scaling, self.statistics)
 
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first member."""
@@ -217,7 +217,7 @@ class Branch:
 class _Several:
     """What several steps say together, of objects their mean."""
 
-    parts: tuple[Branch | Combination, ...]
+    parts: tuple[NetworkSteps | Combination, ...]
 
     def object_scores(self, inputs: Objects) -> tuple[NDArray[np.float32], ...]:
         """The mean over the parts, of each collection."""
@@ -233,7 +233,7 @@ class _Several:
 class Combination(_Several):
     """The weighted mean of the log probabilities of several methods."""
 
-    mixture: Mixture
+    mixture: MethodMean
     target: bool
 
     def score(
@@ -257,14 +257,14 @@ class FoldMean(_Several):
         return Scores(np.mean(members, axis=0), np.mean(domains, axis=0))
 
 
-Step = Branch | Combination | FoldMean
+Step = NetworkSteps | Combination | FoldMean
 
 _TINY = float(np.finfo(np.float32).eps)
 _IN_CACHE = 2_048  # events that are combined at a time
 
 
 @dataclass(frozen=True)
-class Mixture:
+class MethodMean:
     """The weighted mean of the log probabilities of several methods.
 
     Attributes:

@@ -18,7 +18,7 @@ _KNOTS = 4  # bins of energy in which the response is calibrated
 _SOFT = 0.02  # GeV: from here on the critic sees the logarithm of the energy of a cell
 
 
-def perceptron(widths: Sequence[int]) -> nn.Sequential:
+def dense_layers(widths: Sequence[int]) -> nn.Sequential:
     """Linear layers with LeakyReLU (0.2) between them."""
     layers: list[nn.Module] = []
     for number, (before, after) in enumerate(pairwise(widths)):
@@ -100,7 +100,7 @@ class ShowerGenerator(_Showers):
         self.tune: Tensor
         places = torch.arange(float(_KNOTS))
         self.register_buffer("tune", torch.stack([places, 0 * places, 0 * places + 1]))
-        self.network = perceptron([latent + conditions, *hidden, 2 * (self.cells + 1)])
+        self.network = dense_layers([latent + conditions, *hidden, 2 * (self.cells + 1)])
         last = self.network[-1]
         assert isinstance(last, nn.Linear)
         with torch.no_grad():
@@ -166,7 +166,7 @@ class ShowerCritic(_Showers):
 
     def __init__(self, shape: Sequence[int], conditions: int, hidden: Sequence[int]) -> None:
         super().__init__(shape, conditions)
-        self.network = perceptron([self.cells + 2 * sum(shape) + 1 + conditions, *hidden, 1])
+        self.network = dense_layers([self.cells + 2 * sum(shape) + 1 + conditions, *hidden, 1])
 
     def look(self, events: Tensor, condition: Tensor) -> Tensor:
         """(B, F) what the critic sees of events and conditions."""

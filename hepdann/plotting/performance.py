@@ -16,7 +16,7 @@ from ..evaluation.curves import learning_curves
 from ..evaluation.latent import EMBEDDINGS, Embedding, Kind, embed
 from ..evaluation.nuisances import BEST, PER_BIN, nuisances_of
 from ..registry import SOURCE_ONLY
-from ..stats import Calibration
+from ..stats import CalibrationCurve
 from ..store.paths import RunPaths
 from ..store.scores_reader import Domain
 from .axes.frame import few_ticks, finish, new_axes
@@ -41,11 +41,11 @@ def loss_jobs(run: Quantities) -> Iterator[FigureJob]:
 def calibration_jobs(run: Quantities) -> Iterator[FigureJob]:
     """Share of signal against score."""
 
-    def numbers(domain: Domain, index: int) -> dict[str, Calibration]:
+    def numbers(domain: Domain, index: int) -> dict[str, CalibrationCurve]:
         true, weight = run.test_truth(domain)
         label = (true == index).astype(np.intp)
         return {
-            m: stats.calibration(run.prediction(domain, m)[:, index], label, weight)
+            m: stats.calibration_curve(run.prediction(domain, m)[:, index], label, weight)
             for m in run.methods(None, domain)
         }
 

@@ -33,7 +33,7 @@ from ..evaluation.curves import run_roc
 from ..inputs import file_stamp, read_json
 from ..outputs import drawing_folder, jsonable, name_fault, write_whole, writing
 from ..parallel import DRAWING, Executor, Link, Task, processes_for
-from ..registry import FIGURES, nearest
+from ..registry import FIGURES, nearest_name
 from ..stats import Roc
 from ..store.content import Files
 from ..store.paths import RunPaths
@@ -375,7 +375,7 @@ def chosen(
     known = ["default", *kinds, *(job.name for job in jobs)]
     for entry in wanted:
         if entry not in known:
-            near = nearest(entry, known)
+            near = nearest_name(entry, known)
             mend = f"did you mean {near}?" if near else f"choose of {', '.join(kinds)}"
             raise ConfigError(f"no figure {entry!r} in this run", where=where, mend=mend)
     usual = default if "default" in wanted else ()

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import ReadError
 from ..inputs import file_stamp
-from ..registry import nearest
+from ..registry import nearest_name
 from .files import FileRef, resolve
 from .root.baskets import Baskets, Locations
 from .root.opening import open_root, reading
@@ -130,8 +130,8 @@ class FileScan:
 
 
 def suggest(name: str, known: Collection[str], *, what: str) -> str:
-    """The mend of a misspelt name: the nearest known one, or the first few of them."""
-    near = nearest(name, known)
+    """The mend of a misspelt name: the nearest_name known one, or the first few of them."""
+    near = nearest_name(name, known)
     if near:
         return f"did you mean '{near}'?"
     first_few = list(known)[:8]

@@ -97,7 +97,7 @@ def fit_alignments(
     source, target = domains.source.part("train"), domains.target.part("train")
     correction = None
     if estimate is not None and estimate.shift:
-        source = alignment.reweighted(source, estimate.value)
+        source = alignment.at_fractions(source, estimate.value)
         correction = tuple(float(v) for v in np.log(estimate.value / estimate.source))
     pairs = [(target, source)]
     if (objects := domains.objects) is not None:

@@ -26,7 +26,7 @@ from ..criteria import (
 from ..domains import Domains
 from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
-from ..inference import Mixture, Model, corrected
+from ..inference import MethodMean, Model, corrected
 from ..methods import calibration_of, method_of
 from ..outputs import jsonable
 from ..registry import ORACLE, PRIOR, SOURCE_ONLY
@@ -108,7 +108,7 @@ def add_recommendation(
         joined = set(advice.parts) & set(agreements)
         moved = [name for name in advice.parts if joined and name != SOURCE_ONLY]
         offsets = [one.offsets(advice.parts, moved) for one in predictions]
-        mixtures = [Mixture(advice.parts, each, advice.weights) for each in offsets]
+        mixtures = [MethodMean(advice.parts, each, advice.weights) for each in offsets]
         models = [
             replace(model, mixtures={**model.mixtures, GUARD: mixture})
             for model, mixture in zip(models, mixtures, strict=True)

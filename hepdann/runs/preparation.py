@@ -17,7 +17,7 @@ from ..domains import (
     prepare,
     view_shapes,
 )
-from ..errors import ConfigError, refuse
+from ..errors import ConfigError, refuse_first
 from ..methods import calibration_of, method_of
 from ..networks import PICTURES, SMALL
 from ..registry import PARAMETRISED
@@ -51,7 +51,7 @@ def prepare_training(
     memory = choose_memory(asked.memory, tensors, data, asked.members, asked.shares)
     if not tensors.tabular:
         asked = image_settings(asked, tensors)
-    refuse(
+    refuse_first(
         (memory == "blocks" and tensors.objects and calibrated_on(asked),
          "maps all objects, and they are to be read in blocks", "train.methods",
          "train on a machine with more memory (--memory resident), or take dann"),
@@ -97,7 +97,7 @@ def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | Jitter | 
     if asked is None or not (asked.rotate or asked.shift or asked.turn or asked.zoom):
         return None
     pictures = any(view.pictures for view in views)
-    refuse(
+    refuse_first(
         (pictures and asked.rotate,
          "turns the hits of a detector about its beam, and these events are pictures",
          "train.augment.rotate", "take turn: 180"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .. import shifts
 from ..config import Config, ScanSettings, TrainSettings, override
-from ..errors import ConfigError, RunError, refuse
+from ..errors import ConfigError, RunError, refuse_first
 from ..parallel import TRAINING, processes_for, refuse_in_worker, start_method
 from ..store.paths import ScanPaths, new_folder, numbered_folder, refuse_existing
 from ..store.reading import Scan, check_version, open_scan
@@ -288,7 +288,7 @@ def scan(
             given[key] = list(value)
     config = override(config or Config(), given)
     shifts = config.scan.shifts
-    refuse(
+    refuse_first(
         (config.train.folds is not None,
          "a scan compares networks on the test split, and does not train in folds", "train.folds",
          "leave it out; train with folds what the scan has chosen"),

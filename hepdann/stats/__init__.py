@@ -29,12 +29,12 @@ from .figure import Figure, effective_events, weighted_mean
 from .granularity import common_granularity, without_sentinels
 from .histograms import Histogram, binning, fill, garwood, histogram
 from .ranking import (
-    Calibration,
+    CalibrationCurve,
     Confusion,
     Roc,
     accuracy,
     auc,
-    calibration,
+    calibration_curve,
     confusion,
     expected_accuracy,
     log_loss,
@@ -59,8 +59,8 @@ from .two_sample import (
 )
 
 __all__ = [
-    "Calibration", "Confusion", "Cut", "Events", "FeatureShift", "Figure", "Histogram", "Roc",
-    "Sample", "TwoSample", "accuracy", "auc", "best_thresholds", "binning", "calibration",
+    "CalibrationCurve", "Confusion", "Cut", "Events", "FeatureShift", "Figure", "Histogram", "Roc",
+    "Sample", "TwoSample", "accuracy", "auc", "best_thresholds", "binning", "calibration_curve",
     "common_granularity", "confusion", "consistency", "correlation", "cut_at", "density_ratio",
     "disagreement", "domain_classifier", "effective_events", "expected_accuracy", "fill", "garwood",
     "histogram", "jensen_shannon", "kolmogorov", "log_loss", "losses", "majority", "nearest",

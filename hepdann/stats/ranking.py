@@ -350,7 +350,7 @@ def confusion(
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class CalibrationCurve:
     """A reliability curve (DeGroot and Fienberg, The Statistician 32 (1983) 12).
 
     Attributes:
@@ -367,9 +367,9 @@ class Calibration:
     expected: Figure
 
 
-def calibration(
+def calibration_curve(
     score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None, bins: int = 10
-) -> Calibration:
+) -> CalibrationCurve:
     """Compare (N,) probabilities of signal with the share of signal (label 1), in even bins.
 
     Bins with Σw ≤ 0 are empty.
@@ -394,4 +394,4 @@ def calibration(
         float(np.sqrt(np.sum((part * error[known]) ** 2))),
         sum(f.n_eff for f in shares),
     )
-    return Calibration(mean, share, error, expected)
+    return CalibrationCurve(mean, share, error, expected)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hepdann.alignment import estimate_fractions, reweighted, source_fractions
+from hepdann.alignment import at_fractions, estimate_fractions, source_fractions
 from hepdann.errors import SchemaError
 from hepdann.tensors.source_and_target import Source, Target
 
@@ -82,7 +82,7 @@ def test_three_classes():
 
 def test_weights_make_the_fractions():
     """A source of 30 % weighted to 60 % is one of 60 %, and a target weighted to 20 % likewise."""
-    source = reweighted(draw(2500, [0.7, 0.3], 1), np.array([0.4, 0.6]))
+    source = at_fractions(draw(2500, [0.7, 0.3], 1), np.array([0.4, 0.6]))
     target = draw(2500, [0.6, 0.4], 2)
     lighter = replace(target, weight=np.where(target.label == 1, 0.375, 1).astype(np.float32))
     found = estimate_fractions(source, unlabelled(lighter))
@@ -92,10 +92,10 @@ def test_weights_make_the_fractions():
 
 def test_reweighting_changes_fractions_and_nothing_else():
     source = draw(500, [0.5, 0.3, 0.2], 1)
-    again = reweighted(source, np.array([0.2, 0.2, 0.6]))
+    again = at_fractions(source, np.array([0.2, 0.2, 0.6]))
     np.testing.assert_allclose(source_fractions(again), [0.2, 0.2, 0.6], atol=1e-6)
     assert again.weight.sum() == pytest.approx(source.weight.sum(), rel=1e-5)
-    same = reweighted(source, source_fractions(source))
+    same = at_fractions(source, source_fractions(source))
     np.testing.assert_allclose(same.weight, source.weight, rtol=1e-6)
 
 

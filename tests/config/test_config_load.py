@@ -31,7 +31,7 @@ from hepdann.config import (
 from hepdann.config.section import STYLES
 from hepdann.errors import ConfigError
 from hepdann.readers import resolve
-from hepdann.registry import METHODS, SHIFTS, nearest
+from hepdann.registry import METHODS, SHIFTS, nearest_name
 
 SAMPLE = "samples:\n- name: a\n  files: a.root\n  class: b\n"
 
@@ -385,8 +385,8 @@ def test_features_in_long_form_carry_the_common_sentinel():
 
 
 def test_nearest_ignores_case_and_hyphens():
-    assert nearest("Sine_Third", SHIFTS) == "sine-third"
-    assert nearest("xyz", SHIFTS) is None
+    assert nearest_name("Sine_Third", SHIFTS) == "sine-third"
+    assert nearest_name("xyz", SHIFTS) is None
 
 
 def test_importing_the_configuration_imports_neither_torch_nor_uproot():

@@ -28,7 +28,7 @@ from hepdann.domains import Scaling
 from hepdann.errors import ConfigError, RunError
 from hepdann.evaluation import open_scores, point_rows
 from hepdann.expressions import parse
-from hepdann.inference import Mixture, Model, Part
+from hepdann.inference import MethodMean, Model, Part
 from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.store.working_points import write_working_points
 from hepdann.tensors import Target
@@ -238,7 +238,7 @@ def test_expressions_without_operators_are_inputs(text):
 
 @pytest.mark.parametrize("weights", [(), (0.7, 0.2, 0.1)])
 def test_mixtures_and_corrections_agree(run, events, weights):
-    mixture = Mixture(
+    mixture = MethodMean(
         ("source-only", "quantile", "dann"), ((0.1, -0.2), (0.0, 0.3), (0.0, 0.0)), weights
     )
     model = replace(run.model, mixtures={"guard": mixture}, correction=(0.3, -0.4))

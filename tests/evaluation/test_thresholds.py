@@ -120,11 +120,11 @@ def test_a_true_probability_is_calibrated():
     rng = np.random.default_rng(5)
     probability = rng.random(100_000)
     label = (rng.random(100_000) < probability).astype(int)
-    found = stats.calibration(probability, label)
+    found = stats.calibration_curve(probability, label)
     pulls = (found.signal - found.score) / found.error
     assert np.abs(pulls).max() < 4
     assert found.expected.value < 3 * found.expected.error + 0.002
-    wrong = stats.calibration(probability**2, label)
+    wrong = stats.calibration_curve(probability**2, label)
     assert wrong.expected.value == pytest.approx(1 / 6, abs=0.01)  # the mean of p - p²
 
 
@@ -133,7 +133,7 @@ def test_bins_of_a_calibration_hold_every_event(bins, seed):
     rng = np.random.default_rng(seed)
     score = np.concatenate([[0.0, 1.0], rng.random(50)])
     label = rng.integers(2, size=52)
-    found = stats.calibration(score, label, bins=bins)
+    found = stats.calibration_curve(score, label, bins=bins)
     known = np.isfinite(found.score)
     content = np.histogram(score, np.linspace(0, 1, bins + 1))[0]
     assert known.sum() <= bins

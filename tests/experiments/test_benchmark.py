@@ -13,7 +13,7 @@ from PIL import Image
 
 from hepdann.errors import ConfigError, Interrupted, ReadError, RunError
 from hepdann.experiments import Line, Table, benchmark
-from hepdann.experiments.benchmark import Figure
+from hepdann.experiments.benchmark import SeedMean
 from hepdann.experiments.plans import plan
 from hepdann.inference.steps import choose_autocast
 from hepdann.plotting import style
@@ -217,7 +217,7 @@ def test_numbers_are_trained_on_in_both_directions(digits, tmp_path, monkeypatch
 
 def test_the_gap_is_what_a_method_covers_of_it():
     def line(method, value):
-        figure = Figure(value, None)
+        figure = SeedMean(value, None)
         return Line("e", method, 1, figure, figure, figure, None, None, {})
 
     table = Table("t", (line("source-only", 0.5), line("dann", 0.7), line("train on target", 0.9)))

@@ -10,10 +10,10 @@ from hepdann.alignment import AffineMap, Moments
 from hepdann.domains import Scaling
 from hepdann.errors import RunError
 from hepdann.inference import (
-    Branch,
     Combination,
-    Mixture,
+    MethodMean,
     Model,
+    NetworkSteps,
     Part,
     corrected,
     load_model,
@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
         alignments={"moments": Moments.fit(events(2.0), events(0.0))},
         parts={"source-only": part((0, 1), 0), "dann": part((0, 1), 1)},
         mixtures=prior_corrected(CORRECTION)
-        | {"guard": Mixture((PRIOR, "moments"), ((0.0, 0.2), (0.0, 0.0)), (1.0, 3.0))},
+        | {"guard": MethodMean((PRIOR, "moments"), ((0.0, 0.2), (0.0, 0.0)), (1.0, 3.0))},
         correction=CORRECTION,
         missing={"mass": -999.0},
         indicators={"no_mass": "mass"},
@@ -87,7 +87,7 @@ def test_columns_are_taken_by_name_and_sentinels_are_missing(folder):
 def test_the_steps_of_an_aligned_method_give_its_score(folder):
     predictor = open_predictor(folder, "moments")
     step, x = predictor.steps, events(1.0).features
-    assert isinstance(step, Branch)
+    assert isinstance(step, NetworkSteps)
     assert step.correction == CORRECTION
     assert step.mapped is not None
     assert step.scaling is not None
@@ -102,8 +102,8 @@ def test_the_steps_of_a_mixture_lead_to_networks(folder):
     assert isinstance(step, Combination)
     prior, aligned = step.parts
     assert isinstance(prior, Combination)
-    assert isinstance(prior.parts[0], Branch)
-    assert isinstance(aligned, Branch)
+    assert isinstance(prior.parts[0], NetworkSteps)
+    assert isinstance(aligned, NetworkSteps)
     assert step.mixture.weights == (1.0, 3.0)
 
 

@@ -103,7 +103,7 @@ def test_no_probability_has_an_axis_beyond_one(run_folder):
         assert ax.get_ylim()[1] == 1.0
     rng = np.random.default_rng(2)
     score = rng.random(4000)
-    one = stats.calibration(score, rng.random(4000) < score)
+    one = stats.calibration_curve(score, rng.random(4000) < score)
     ax = plotting.calibration(dict.fromkeys(names, one), title="Pseudo-data, sine t = 3")
     assert ax.get_ylim() == (0.0, 1.0)
     legend = ax.get_legend().get_window_extent()

@@ -15,7 +15,7 @@ from ..axes.styles import MARKERS, method_look, method_title, scaled
 
 if TYPE_CHECKING:
     from ...evaluation import EfficiencyProfile, Importance
-    from ...stats import Calibration
+    from ...stats import CalibrationCurve
 
 Floats = NDArray[np.float64]
 
@@ -95,7 +95,7 @@ def _values(profile: EfficiencyProfile, rejection: bool) -> tuple[Floats, Floats
 
 
 def calibration(
-    curves: Mapping[str, Calibration],
+    curves: Mapping[str, CalibrationCurve],
     *,
     signal: str = "signal",
     title: str = "",
@@ -103,7 +103,7 @@ def calibration(
 ) -> Axes:
     """Share of signal among the events of each score; a calibrated score lies on the diagonal.
 
-    ``curves`` are those of :func:`hepdann.stats.calibration`, by method.
+    ``curves`` are those of :func:`hepdann.stats.calibration_curve`, by method.
     """
     ax = ax or new_axes()[0]
     ax.plot([0, 1], [0, 1], color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)

@@ -13,7 +13,7 @@ from ..._version import __version__
 from ...config import Config, TrainConfig
 from ...display import command_line
 from ...domains import Domains
-from ...errors import Interrupted, refuse
+from ...errors import Interrupted, refuse_first
 from ...evaluation.scan_judge import MEMBER_FIGURES, summarise_scan
 from ...outputs import write_run_file
 from ...parallel import Executor, Link, Task, overload_warning, processes_for
@@ -87,7 +87,7 @@ class ScanJob:
         for point in self.points:
             auxiliary_shifts(self._settings(point))
             check_calibrations(self._settings(point))
-        refuse(
+        refuse_first(
             (self.tensors.objects and calibrated_on(asked),
              "maps objects, which a scan does not", "train.methods",
              "take dann, or train it with hepdann train"),

@@ -10,7 +10,7 @@ from ... import alignment, methods, networks
 from ...config import TrainConfig
 from ...config.schedules import LambdaSchedule, RateSchedule
 from ...domains import auto_batch_size
-from ...errors import refuse
+from ...errors import refuse_first
 from ...inference.steps import choose_autocast, choose_device
 from ...methods import Method, calibration_of, method_of
 from ...networks.shape import NetworkShape, Normalisation, ObjectShape, ViewShape
@@ -89,7 +89,7 @@ def resolve_auto(train: TrainConfig, n_train: int) -> TrainConfig:
             "cut": "by a condition each, for example --mixture 'm > 80' --mixture 'm <= 80'",
             "fraction": "with known fractions, for example --fraction 0.4 --fraction 0.7",
         }
-        refuse(
+        refuse_first(
             (method.taught and before,
              f"{last} learns from the best of the alignments, on the target as it is",
              "train.methods", f"write {last}, and name {before} among the alignments"),
@@ -108,7 +108,7 @@ def resolve_auto(train: TrainConfig, n_train: int) -> TrainConfig:
         networks.get(train.network)
     size = auto_batch_size(n_train) if train.batch_size == "auto" else train.batch_size
     rates, seeds = len(train.rates), train.seeds
-    refuse(
+    refuse_first(
         (rates > seeds, f"{rates} learning rates for {seeds} seeds of each method",
          "train.learning_rate", "take as many seeds at least"),
         (not 1 <= size <= n_train,
