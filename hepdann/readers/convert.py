@@ -281,18 +281,23 @@ class _TableConversion:
             self.tally.check()
             impute = self._impute()
             writer.finish(self._provenance(), impute=impute)
+        features = self.tally.features
+        of_mc = [one for one in features if one.domain == "mc"]
+        warnings: tuple[str, ...] = ()
+        if self.earlier is None:
+            warnings = likely_mistakes(plan, self.config, of_mc, output)
         return ConversionSummary(
             output=output,
             files=tuple(self.tally.files),
             classes=self.tally.class_counts,
-            features=self.tally.features,
+            features=features,
             impute=tuple(impute),
             columns=column_names(plan.features),
             spectators=plan.spectators,
             label=plan.label,
             left_out=plan.left_out,
             notes=(*plan.notes, *self.tally.suspicions(), *self.tally.image_notes()),
-            warnings=likely_mistakes(plan, self.config) if self.earlier is None else (),
+            warnings=warnings,
             skipped=self.skips.files,
             images={d: c.pixels.summary() for d, c in self.tally.of.items() if plan.views},
             objects={d: c.objects.summary() for d, c in self.tally.of.items() if plan.objects},

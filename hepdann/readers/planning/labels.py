@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 
 from ...config import ConversionConfig, ConvertConfig
 from ...errors import ConfigError, ReadError
+from ...tensors.hdf5.chunks import h5_open
 from ..pipeline.blocks import BlockReader
+from ..pipeline.summary import FeatureStats
 from ..prescan import FileScan
 from .columns import looks_like, present_everywhere, words_of
 from .input_samples import Input, Skips
@@ -26,6 +29,9 @@ _SCORE_WORDS = re.compile(
     r"(d|g|p|r|c)?nn\w*|bdt\w*|mva\w*|xgb\w*|score\w*|disc|discr|discriminant|discriminator|prob"
     r"|proba|probability|logit\w*|classifier|tagger"
 )
+_AUC = 0.9  # of one feature in [0, 1] alone: rarely measured, but what a classifier gives
+_EVENTS = 20_000  # on which the AUC is computed
+_PIECES = 20  # of the file that these come from
 
 
 def find_label(
@@ -322,30 +328,81 @@ def _label_values(
         yield to_labels(values, sample.label.text, file, (block.start, block.start + len(block)))
 
 
+def likely_mistakes(
+    plan: Plan, config: ConversionConfig, stats: Sequence[FeatureStats], output: Path
+) -> tuple[str, ...]:
+    """A line for each branch that was probably meant for something else.
+
+    Args:
+        plan: of the conversion.
+        config: as the user gave it; features that are listed there are no matter of doubt.
+        stats: of the features in MC.
+        output: the tensor file that was written.
+    """
+    return (*_scores(plan, config, stats, output), *_weights(plan))
+
+
 def named_as_score(name: str) -> bool:
     """Whether a name is one that outputs of classifiers have."""
     return any(_SCORE_WORDS.fullmatch(word) for word in words_of(name))
 
 
-def likely_mistakes(plan: Plan, config: ConversionConfig) -> tuple[str, ...]:
-    """A line for each branch that was probably meant for something else.
+def _scores(
+    plan: Plan, config: ConversionConfig, stats: Sequence[FeatureStats], output: Path
+) -> Iterator[str]:
+    if config.convert.features is not None or not plan.features:
+        return
+    sample = _sample(output) if stats and len(plan.classes) == 2 else None
+    for one in stats:
+        named = named_as_score(one.name)
+        auc = 0.0
+        if sample is not None and one.minimum >= 0 and one.maximum <= 1:
+            features, names, label = sample
+            auc = _auc(features[:, names.index(one.name)], label == 1)
+        if named or auc > _AUC:
+            why = f" (alone it has an AUC of {auc:.2f})" if auc > _AUC else ""
+            yield (
+                f"'{one.name}' looks like the output of another classifier{why}, and is an input; "
+                f"if it is one, keep it out: --spectators {one.name}"
+            )
 
-    Features that the configuration lists are no matter of doubt.
-    """
-    names = [] if config.convert.features else [feature.name for feature in plan.features]
-    lines = [
-        f"'{name}' looks like the output of another classifier, and is an input; "
-        f"if it is one, keep it out: --spectators {name}"
-        for name in names
-        if named_as_score(name)
-    ]
+
+def _weights(plan: Plan) -> Iterator[str]:
+    """The branches that look like weights, where MC has none."""
     mc = [sample for sample in plan.samples if sample.source.domain == "mc"]
     names = [branch.name for branch in plan.left_out if branch.reason.startswith("looks like a we")]
     if names and mc and all(sample.weight is None for sample in mc):
         verb = "looks like an event weight" if len(names) == 1 else "look like event weights"
         named = ", ".join(f"'{name}'" for name in names[:5]) + (", …" if len(names) > 5 else "")
-        lines.append(
+        yield (
             f"{named} {verb}, and every MC event counts 1; if it is the weight, "
             f"use it: --weight {names[0]}"
         )
-    return tuple(lines)
+
+
+def _sample(output: Path) -> tuple[NDArray[np.float32], list[str], NDArray[np.int32]]:
+    """Features, their names and labels of some MC events, from all of the file: samples in turn."""
+    with h5_open(output) as file:
+        features, label = file["mc/features"], file["mc/label"]
+        piece = _EVENTS // _PIECES
+        starts = np.linspace(0, max(len(label) - piece, 0), _PIECES).astype(int)
+        places = [slice(start, start + piece) for start in dict.fromkeys(starts.tolist())]
+        return (
+            np.concatenate([features[place] for place in places]),
+            [str(name) for name in features.attrs["names"]],
+            np.concatenate([label[place] for place in places]),
+        )
+
+
+def _auc(values: NDArray[np.float32], signal: NDArray[np.bool_]) -> float:
+    """AUC of a feature, whichever way it points; missing values are left out."""
+    known = np.isfinite(values)
+    _, place, counts = np.unique(values[known], return_inverse=True, return_counts=True)
+    of_signal = np.bincount(place, signal[known], minlength=len(counts))
+    rest = counts - of_signal
+    pairs = of_signal.sum() * rest.sum()
+    if not pairs:
+        return 0.0
+    below = np.cumsum(rest) - rest
+    auc = float(of_signal @ (below + rest / 2) / pairs)
+    return max(auc, 1 - auc)

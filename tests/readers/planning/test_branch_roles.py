@@ -248,15 +248,18 @@ def test_several_labels_in_mc_alone_are_listed(write, sample, run):
 
 
 def test_scores_and_weights_are_warned_of(write, sample, run):
-    more = {"nnbjet": np.ones(200), "y": 7.5 * CLASS}
+    more = {"nnbjet": np.ones(200), "known": np.where(CLASS, 0.9, 0.2), "y": 7.5 * CLASS}
     mc = write("mc.root", sample(**more))
     data = write("data.root", sample(seed=2, isb=None, **more))
     summary, tensors = run(mc, data)
-    assert {"nnbjet", "y"} < set(tensors.features)
-    nn, weight = summary.warnings
+    assert {"nnbjet", "known", "y"} < set(tensors.features)
+    nn, known, weight = summary.warnings
     assert "'nnbjet' looks like the output of another classifier" in nn
     assert nn.endswith("--spectators nnbjet")
+    assert "'known'" in known
+    assert "AUC of 1.00" in known
     assert weight.startswith("'weight' looks like an event weight, and every MC event counts 1")
     assert weight.endswith("--weight weight")
-    assert not run(mc, data, weight="weight", spectators=["nnbjet"])[0].warnings
+    spectators = ["nnbjet", "known"]
+    assert not run(mc, data, weight="weight", spectators=spectators)[0].warnings
     assert not run(mc, data, weight="weight", features=["nnbjet"])[0].warnings
