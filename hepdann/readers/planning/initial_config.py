@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ from ..prescan import FileScan
 from .columns import event_id_branches, looks_like, present_everywhere
 from .images import has_images
 from .input_samples import Input, gather
-from .labels import find_label, named_as_score
+from .labels import find_label
 from .plan import Plan, make_plan
 
 _SENTINEL_SHARE = 1e-3
-_SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
+_USUAL = {float(f"{sign}{'9' * n}") for sign in ("", "-") for n in range(2, 9)}
 _COLUMN, _WIDTH = 42, 110  # where comments begin, and end
 _EXAMPLES = {
     "shift": "{name: gaussian, t: 8}",
@@ -34,6 +35,11 @@ _EXAMPLES = {
     "lumi": "59.8",
     "com": "13",
 }
+# Names that outputs of classifiers have; these were trained with labels, and so hold them.
+_OUTPUT = re.compile(r"^(nn|dnn|bdt|mva)|(nn|dnn|bdt|mva|score|discriminant)$", re.IGNORECASE)
+
+
+_USUAL |= {-(10.0**n) for n in range(3, 10)}
 
 
 @dataclass(frozen=True)
@@ -116,19 +122,31 @@ def _summary(values: NDArray[Any]) -> Survey:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return Survey(np.nan, np.nan, False, non_finite=1.0 if len(values) else 0.0)
-    low = float(finite.min())
-    rest, sentinel, share = finite[finite != low], None, 1 - np.mean(finite != low)
-    if low in _SENTINELS and len(rest) and share >= _SENTINEL_SHARE:
-        sentinel = low
-    kept = finite if sentinel is None else rest
+    sentinel, share = _sentinel(finite)
+    kept = finite if sentinel is None else finite[finite != sentinel]
     return Survey(
         float(kept.min()),
         float(kept.max()),
         bool(np.all(kept == np.rint(kept))),
         sentinel,
-        float(share) * len(finite) / len(values),
+        share * len(finite) / len(values),
         1.0 - len(finite) / len(values),
     )
+
+
+def _sentinel(values: NDArray[np.float64]) -> tuple[float | None, float]:
+    """An end of the range that repeats and stands apart: -999, or far from everything else."""
+    low, high = float(values.min()), float(values.max())
+    for end, sign in ((low, 1.0), (high, -1.0)):
+        rest = values[values != end]
+        share = 1.0 - len(rest) / len(values)
+        if share < _SENTINEL_SHARE or not len(rest):
+            continue
+        gap = float((sign * (rest - end)).min())
+        spread = float(rest.max() - rest.min())
+        if (end in _USUAL and gap > 1.0) or gap > max(2.0 * spread, 50.0):
+            return end, share
+    return None, 0.0
 
 
 def init_config(
@@ -181,7 +199,7 @@ def init_config(
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "scalar": scalar, "listed": lambda values: f"[{', '.join(map(scalar, values))}]",
+        "scalar": scalar, "listed": _listed, "number": _number,
         "one_line": lambda text: " ".join(text.split()),
     }  # fmt: skip
     text = Path(__file__).with_name("initial_config.yaml.j2").read_text(encoding="utf-8")
@@ -198,7 +216,7 @@ def init_config(
         others_of=others,
         features=features,
         left_out=plan.left_out,
-        outputs=[name for name in features if named_as_score(name)],
+        outputs=[name for name in features if _OUTPUT.search(name)],
         constant=[name for name, values in features.items() if values.constant],
         event_id=ids.pop() if len(ids) == 1 else (),
         train=_defaults(TrainConfig),
@@ -234,6 +252,14 @@ def _line(text: str, comment: object = "") -> str:
     return "\n".join([*lines, *(f"{'':<{_COLUMN}}  # {part}" for part in more)])
 
 
+def _listed(values: Iterable[str]) -> str:
+    return f"[{', '.join(scalar(value) for value in values)}]"
+
+
+def _number(value: float) -> str:
+    return scalar(int(value) if value.is_integer() else value)  # as all sentinels in practice
+
+
 def _not_read(file: FileScan) -> str:
     others = [f"{name} ({n})" for name, n in file.trees.items() if name != file.tree]
     return f"; not read: {', '.join(others)}" if others else ""
@@ -249,7 +275,7 @@ def _defaults(model: type[BaseModel]) -> str:
             inner = (f"{k}: {'null' if v is None else str(v).lower()}" for k, v in given)
             text = f"{{{', '.join(inner)}}}"
         elif isinstance(default, list):
-            text = f"[{', '.join(map(scalar, default))}]"
+            text = f"[{', '.join(scalar(value) for value in default)}]"
         elif default is None or isinstance(default, bool):
             text = _EXAMPLES.get(name, "null") if default is None else str(default).lower()
         else:

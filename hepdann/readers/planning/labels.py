@@ -179,11 +179,21 @@ def _add_small(distinct: set[float], values: NDArray[Any]) -> bool:
     """Add the values to those found; whether all are small whole numbers."""
     if not len(values):
         return True
-    if not (values.min() >= 0 and values.max() < _MOST):  # NaN is none either
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high < _MOST):
         return False
-    whole = values.astype(np.intp)
-    distinct |= {float(value) for value in np.flatnonzero(np.bincount(whole))}
-    return bool((whole == values).all())
+    if values.dtype.kind == "b":
+        distinct |= {low, high}
+    elif values.dtype.kind in "iu":
+        distinct |= {float(value) for value in np.flatnonzero(np.bincount(values.astype(np.intp)))}
+    else:
+        distinct |= {float(value) for value in _sorted_once(values)[: _MOST + 1]}
+    return len(distinct) <= _MOST and distinct <= set(range(_MOST))
+
+
+def _sorted_once(values: NDArray[Any]) -> NDArray[Any]:
+    """What ``numpy.unique`` gives, which without counts imports masked arrays."""
+    return np.unique(values, return_counts=True)[0]
 
 
 def _distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -192,7 +202,7 @@ def _distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
         return values
     low, high = int(values.min()), int(values.max())
     if high - low > _MOST_CLASSES:
-        return np.unique(values, return_counts=True)[0]  # which without counts imports more
+        return _sorted_once(values)
     return np.flatnonzero(np.bincount(values - low)) + low
 
 
@@ -342,11 +352,6 @@ def likely_mistakes(
     return (*_scores(plan, config, stats, output), *_weights(plan))
 
 
-def named_as_score(name: str) -> bool:
-    """Whether a name is one that outputs of classifiers have."""
-    return any(_SCORE_WORDS.fullmatch(word) for word in words_of(name))
-
-
 def _scores(
     plan: Plan, config: ConversionConfig, stats: Sequence[FeatureStats], output: Path
 ) -> Iterator[str]:
@@ -354,7 +359,7 @@ def _scores(
         return
     sample = _sample(output) if stats and len(plan.classes) == 2 else None
     for one in stats:
-        named = named_as_score(one.name)
+        named = any(_SCORE_WORDS.fullmatch(word) for word in words_of(one.name))
         auc = 0.0
         if sample is not None and one.minimum >= 0 and one.maximum <= 1:
             features, names, label = sample

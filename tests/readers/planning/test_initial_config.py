@@ -145,6 +145,9 @@ def test_the_tree_can_be_chosen(tmp_path):
     ("values", "sentinel"),
     [
         (np.r_[np.full(10, -999.0), np.linspace(0, 2000, 90)], -999.0),
+        (np.r_[np.full(10, -1e6), np.linspace(0, 10, 90)], -1e6),
+        (np.r_[np.full(10, -777.0), np.linspace(0, 100, 90)], -777.0),
+        (np.r_[np.full(10, 9999.0), np.linspace(0, 100, 90)], 9999.0),
         (np.r_[np.full(10, -1.0), np.linspace(0, 1, 90)], None),  # sphericity of one track
         (np.r_[np.full(90, 0.0), np.linspace(1, 100, 10)], None),  # a spike at the edge
         (np.linspace(-999, 999, 1999), None),  # a value of a continuous range
