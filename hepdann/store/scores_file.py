@@ -260,7 +260,7 @@ class ScoreWriter:
         self.file.create_group(name)
         for key, values in columns.items():
             if values is not None:
-                self._packed(f"{name}/{key}", values, shuffle=True)
+                self._packed(f"{name}/{key}", values)
 
     def scores(
         self,
@@ -280,14 +280,14 @@ class ScoreWriter:
             np.all(np.abs(members[..., 0] - (1 - members[..., 1])) <= np.finfo(np.float32).eps)
         )
         kept = members[..., 1:] if two else members
-        self._once(f"{domain}/members", method, kept, {COMPLEMENT: two}, shuffle=True)
+        self._once(f"{domain}/members", method, kept, {COMPLEMENT: two})
         self._once(f"{domain}/latent", method, latent, {})
         if domain_score is not None:
-            self._once(f"{domain}/domain_score", method, domain_score, {}, shuffle=True)
+            self._once(f"{domain}/domain_score", method, domain_score, {})
 
     def varied(self, domain: str, method: str, scores: NDArray[np.float32]) -> None:
         """Write (2, N, C) scores with the calibration changed by an error up, and one down."""
-        self._packed(f"{domain}/varied/{method}", scores, shuffle=True)
+        self._packed(f"{domain}/varied/{method}", scores)
 
     def objects(
         self, domain: str, collection: str, method: str, part: Jagged, scores: NDArray[np.float32]
@@ -295,10 +295,10 @@ class ScoreWriter:
         """Write (objects, C) probabilities of a collection's objects, and of MC which these are."""
         group = f"{domain}/objects/{collection}"
         if f"{group}/offsets" not in self.file:
-            self._packed(f"{group}/offsets", part.start, shuffle=True)
+            self._packed(f"{group}/offsets", part.start)
             if "label" in part.numbers:
-                self._packed(f"{group}/label", part.numbers["label"], shuffle=True)
-        self._packed(f"{domain}/object_scores/{collection}/{method}", scores, shuffle=True)
+                self._packed(f"{group}/label", part.numbers["label"])
+        self._packed(f"{domain}/object_scores/{collection}/{method}", scores)
 
     def _once(
         self,
@@ -306,8 +306,6 @@ class ScoreWriter:
         name: str,
         values: NDArray[Any],
         attrs: Mapping[str, Any],
-        *,
-        shuffle: bool = False,
     ) -> None:
         """Write a dataset, or a second name for one of the group that holds the same."""
         for other in self._kinds.setdefault(group, []):
@@ -315,16 +313,16 @@ class ScoreWriter:
             if dict(one.attrs) == dict(attrs) and np.array_equal(one[...], values):
                 self.file[group][name] = one
                 return
-        one = self._packed(f"{group}/{name}", values, shuffle=shuffle)
+        one = self._packed(f"{group}/{name}", values)
         one.attrs.update(attrs)
         self._kinds[group].append(name)
 
-    def _packed(self, path: str, values: NDArray[Any], *, shuffle: bool) -> h5py.Dataset:
+    def _packed(self, path: str, values: NDArray[Any]) -> h5py.Dataset:
         """Write a compressed dataset."""
         chunks = tuple(max(1, min(size, _CHUNK)) for size in values.shape)
         chunks = (1, *chunks[1:]) if values.ndim == 3 else chunks  # a member alone
         return self.file.create_dataset(
-            path, data=values, chunks=chunks, compression="gzip", shuffle=shuffle
+            path, data=values, chunks=chunks, compression="gzip", shuffle=True
         )
 
 
