@@ -25,7 +25,9 @@ from ...inputs import first_bytes, regular_file
 from ..hdf5 import is_hdf5, open_datasets
 from ..root.opening import reading
 
-_MOST = 1 << 34  # bytes of one array of the formats that are read as a whole
+_MOST = 1 << 36  # bytes of one array
+_MOST_IN_MEMORY = 1 << 32  # of a format that is read as a whole
+_MOST_ROWS = 1 << 28
 _DAMAGED = "is damaged"
 _HEADER = 4096  # characters of the header of an array, at most
 _GZIP = b"\x1f\x8b"
@@ -97,21 +99,15 @@ def array_file(path: str) -> ArrayFile | None:
     return None
 
 
-def _in_memory(
-    where: str,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    opened: Callable[[], AbstractContextManager[Any]],
-) -> Array:
-    """An array that is read as a whole when it is wanted."""
+def _check(where: str, shape: tuple[int, ...], dtype: np.dtype[Any], most: int) -> None:
+    """Refuse an array that claims more bytes or rows than one may have, before it is read."""
     size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if size > _MOST:
+    if size > most or shape[0] > _MOST_ROWS:
         raise ReadError(
             f"claims {size / 2**30:,.0f} GiB ({' × '.join(map(str, shape))})",
             where=where,
             mend="split it into smaller files",
         )
-    return Array(where, shape, dtype, opened)
 
 
 def _npz(path: str) -> dict[str, Array]:
@@ -132,7 +128,8 @@ def _npz(path: str) -> dict[str, Array]:
                     mend="save arrays of numbers",
                 )
             if shape:
-                arrays[name] = _in_memory(where, tuple(shape), dtype, partial(_of_npz, path, name))
+                _check(where, tuple(shape), dtype, _MOST_IN_MEMORY)
+                arrays[name] = Array(where, tuple(shape), dtype, partial(_of_npz, path, name))
     return arrays
 
 
@@ -149,6 +146,7 @@ def _hdf5(path: str) -> dict[str, Array]:
             name, shape = dataset.name.lstrip("/"), tuple(int(n) for n in dataset.shape or ())
             if shape and dataset.dtype.kind in "biuf":
                 opened = partial(_of_hdf5, path, name)
+                _check(f"{path}:{name}", shape, dataset.dtype, _MOST)
                 arrays[name] = Array(f"{path}:{name}", shape, dataset.dtype, opened)
     return arrays
 
@@ -170,8 +168,10 @@ def _mat(path: str) -> dict[str, Array]:
             if kind not in _NO_NUMBERS:
                 turned = (shape[-1], *shape[:-1]) if len(shape) > 2 else tuple(shape)
                 dtype = np.dtype(kind if kind not in ("logical", "sparse") else "u1")
-                opened = partial(_of_mat, path, name)
-                arrays[name] = _in_memory(f"{path}:{name}", turned, dtype, opened)
+                where, opened = f"{path}:{name}", partial(_of_mat, path, name)
+                # of MATLAB's numbers none takes more than 8 bytes
+                _check(where, turned, np.dtype("f8"), _MOST_IN_MEMORY)
+                arrays[name] = Array(where, turned, dtype, opened)
     return arrays
 
 
@@ -221,7 +221,8 @@ def _idx_array(path: str) -> Array | None:
             return None
         shape = struct.unpack(f">{begin[3]}I", stream.read(4 * begin[3]))
     dtype = np.dtype(_IDX[begin[2]])
-    return _in_memory(path, shape, dtype, partial(_of_idx, path, shape, dtype))
+    _check(path, shape, dtype, _MOST_IN_MEMORY)
+    return Array(path, shape, dtype, partial(_of_idx, path, shape, dtype))
 
 
 @contextmanager
