@@ -156,16 +156,7 @@ def main() -> None:
     if given.augment:
         moved = Augment(VIEWS, rotate=True, shift=10)
         runs["augmented"] = stepping(ours(given.network, sides, label, augment=moved))
-    rates: dict[str, list[float]] = {name: [] for name in runs}
-    for steps in runs.values():
-        next(steps)
-    for _ in range(given.rounds):
-        for name, steps in runs.items():
-            begun = time.process_time()
-            for _ in range(given.steps):
-                next(steps)
-            rates[name].append(given.steps * 2 * BATCH / (time.process_time() - begun))
-    found = {name: statistics.median(values) for name, values in rates.items()}
+    found = measure(runs, given.rounds, given.steps, 2 * BATCH)
     out = {
         "cpu": cpu(),
         "network": given.network,
@@ -175,6 +166,22 @@ def main() -> None:
     print(json.dumps(out, indent=1))
     if given.json:
         given.json.write_text(json.dumps(out, indent=1))
+
+
+def measure(
+    runs: dict[str, Iterator[None]], rounds: int, steps: int, images: int
+) -> dict[str, float]:
+    """Images a second of the processor of each run, with so many a step: medians of rounds."""
+    rates: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        next(run)
+    for _ in range(rounds):
+        for name, run in runs.items():
+            begun = time.process_time()
+            for _ in range(steps):
+                next(run)
+            rates[name].append(steps * images / (time.process_time() - begun))
+    return {name: statistics.median(values) for name, values in rates.items()}
 
 
 def stepping(trainer: StackTrainer) -> Iterator[None]:

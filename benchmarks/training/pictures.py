@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from minerva import cpu, stepping
+from minerva import cpu, measure, stepping
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
@@ -134,16 +132,7 @@ def main() -> None:
         "hepdann": stepping(ours(given.network, sides, label, "none")),
         "hepdann bf16": stepping(ours(given.network, sides, label, "bf16")),
     }
-    rates: dict[str, list[float]] = {name: [] for name in runs}
-    for steps in runs.values():
-        next(steps)
-    for _ in range(given.rounds):
-        for name, steps in runs.items():
-            begun = time.process_time()
-            for _ in range(given.steps):
-                next(steps)
-            rates[name].append(given.steps * 2 * BATCH / (time.process_time() - begun))
-    median = {name: statistics.median(values) for name, values in rates.items()}
+    median = measure(runs, given.rounds, given.steps, 2 * BATCH)
     out = {
         "cpu": cpu(),
         "network": given.network,
