@@ -298,12 +298,12 @@ class DomainEvents:
 
     @property
     def x_validation(self) -> Tensor:
-        """What ``held`` gives."""
+        """(F, n) scaled features of the validation split, or of a sample of it."""
         return self.held()
 
     @property
     def x_watched(self) -> Tensor:
-        """What ``watched`` gives."""
+        """(F, k) scaled features of the events whose scores an observer is shown."""
         return self.watched()
 
     @property

@@ -71,11 +71,11 @@ WIDEST void hepdann_lay_out(const char *const *rows, const uint8_t *swap, const 
     Floats tile[FEATURES][EVENTS / 8];
 
     for (int64_t start = 0; start < events; start += EVENTS) {
-        const int64_t here = events - start < EVENTS ? events - start : EVENTS;
+        const int64_t size = events - start < EVENTS ? events - start : EVENTS;
         double weight[EVENTS] = {0};
         int64_t trained = 0;
-        memcpy(weight, train + start, here * sizeof *weight);
-        for (int64_t i = 0; i < here; i++)
+        memcpy(weight, train + start, size * sizeof *weight);
+        for (int64_t i = 0; i < size; i++)
             trained += weight[i] != 0;
 
         for (int64_t first = 0; first < features; first += FEATURES) {
@@ -85,10 +85,10 @@ WIDEST void hepdann_lay_out(const char *const *rows, const uint8_t *swap, const 
                 Floats finite[EVENTS / 8], *values = tile[f - first];
                 Floats low = (Floats)zero + INFINITY, high = (Floats)zero - INFINITY;
                 Mask valid = {0};
-                if (here < EVENTS)
+                if (size < EVENTS)
                     memset(bits, 0xff, sizeof bits); /* NaN, which does not count */
-                memcpy(bits, rows[f] + 4 * start, 4 * here);
-                if (start + 2 * EVENTS <= events)
+                memcpy(bits, rows[f] + 4 * start, 4 * size);
+                if (start + 2 * EVENTS <= events) /* no processor foresees so many columns apart */
                     for (int i = 0; i < EVENTS / 16; i++)
                         __builtin_prefetch(rows[f] + 4 * (start + EVENTS) + 64 * i);
                 for (int i = 0; i < EVENTS / 8; i++) {
@@ -114,35 +114,35 @@ WIDEST void hepdann_lay_out(const char *const *rows, const uint8_t *swap, const 
                     train_sum += wide * share;
                 }
 
-                int64_t found = 0;
+                int64_t finite_count = 0;
                 for (int k = 0; k < 8; k++) {
                     lows[f] = low[k] < lows[f] ? low[k] : lows[f];
                     highs[f] = high[k] > highs[f] ? high[k] : highs[f];
-                    found += valid[k];
+                    finite_count += valid[k];
                 }
                 sums[f] += sum[0] + sum[1] + sum[2] + sum[3];
                 train_sums[f] += train_sum[0] + train_sum[1] + train_sum[2] + train_sum[3];
-                counts[f] += found;
+                counts[f] += finite_count;
                 counts[features + f] += trained;
                 const float *value = (const float *)values;
-                for (int64_t i = 0; found < here && i < here; i++)
+                for (int64_t i = 0; finite_count < size && i < size; i++)
                     counts[features + f] -= isnan(value[i]) && weight[i] != 0;
             }
 
             for (int64_t f = 0, next; f < some; f = next) {
                 const int64_t place = column[first + f];
-                const int together = f + 8 <= some && column[first + f + 7] == place + 7;
-                const int64_t turned = together ? here / 8 * 8 : 0;
+                const int adjacent = f + 8 <= some && column[first + f + 7] == place + 7;
+                const int64_t turned = adjacent ? size / 8 * 8 : 0;
                 float *events = out + start * columns;
                 for (int64_t i = 0; i < turned; i += 8)
                     turn(tile + f, i / 8, events + i * columns + place, columns);
-                next = together ? f + 8 : f + 1;
+                next = adjacent ? f + 8 : f + 1;
                 for (int64_t k = f; k < next; k++)
-                    for (int64_t i = turned; i < here; i++)
+                    for (int64_t i = turned; i < size; i++)
                         events[i * columns + column[first + k]] = ((const float *)tile[k])[i];
             }
             for (int64_t f = 0; f < some; f++)
-                for (int64_t i = 0; indicator[first + f] && i < here; i++)
+                for (int64_t i = 0; indicator[first + f] && i < size; i++)
                     out[(start + i) * columns + column[first + f] + 1] =
                         isnan(((const float *)tile[f])[i]) ? 1 : 0;
         }
