@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -86,7 +86,7 @@ def write_files(
     """
     done, folder = 0, next(iter(paths.values())).parent
     with writing(folder, kind=ConfigError), ExitStack() as whole:
-        folder.mkdir(parents=True, exist_ok=True)
+        whole.enter_context(_making(folder))
         drafts = {kind: whole.enter_context(replacing(path)) for kind, path in paths.items()}
         for domain in DOMAINS:
             kinds = [kind for kind in drafts if (kind == "mc") == (domain == "mc")]
@@ -99,6 +99,20 @@ def write_files(
                     if progress is not None:
                         progress(done, total)
     return list(paths.values())
+
+
+@contextmanager
+def _making(folder: Path) -> Iterator[None]:
+    """Make a folder; what was made goes again where the block fails and nothing else is in it."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for place in made:
+            with suppress(OSError):
+                place.rmdir()
+        raise
 
 
 def write_trees(

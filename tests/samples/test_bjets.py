@@ -199,6 +199,12 @@ def test_an_interrupted_run_leaves_the_earlier_files_and_nothing_else(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_an_interrupted_run_leaves_no_folders_that_it_made(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        samples.write_bjets(tmp_path / "deep" / "toy", 30, progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_is_an_error_that_names_the_folder(tmp_path):
     samples.write_bjets(tmp_path, 20)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
