@@ -32,7 +32,7 @@ from hepdann.training import Member
 SAME = ("model.safetensors", "history.csv", "scores.h5", "health.json")
 FAST = {
     "seeds": 2,
-    "epochs": 20,
+    "epochs": 100,
     "batch_size": 64,
     "alignments": ["quantile"],
     "normalisation": "none",
